@@ -1,0 +1,103 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One set of rules for every target of ours: Swift 6, no silent existentials or imports, and no warning left standing.
+let rules: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+// Targets that touch C: every unsafe operation must be spelled `unsafe`, so that an audit is one search.
+let cRules = rules + [.strictMemorySafety()]
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
+
+func ours(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: rules)
+}
+func wrapper(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: cRules)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: rules)
+}
+
+let package = Package(
+    name: "trimtab",
+    products: [.executable(name: "trimtab", targets: ["trimtab"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-atomics", exact: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    ],
+    targets: [
+        // C libraries, from Debian's packages.
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .target(name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O3"])], linkerSettings: [.linkedLibrary("simdjson")]),
+
+        // Base.
+        ours("Core"),
+        ours("Statistics"),
+        ours("BlockingExecutors"),
+
+        // Wrappers: the only places that call C.
+        wrapper("PostgresClient", ["CPostgres", "BlockingExecutors"]),
+        wrapper("KafkaClient", ["CKafka", "BlockingExecutors"]),
+
+        // Schemas.
+        wrapper("Telemetry", ["Core", "CSimdJSON"]),
+        ours("Policy", ["Core", crypto]),
+
+        // Pure logic: no I/O, no clock, no global state.
+        ours("StreamProcessing", ["Core", "Telemetry", "Statistics"]),
+        ours("Analysis", ["Core", "Statistics", "StreamProcessing"]),
+        ours("Decisions", ["Core", "Statistics", "Analysis", "StreamProcessing", "Policy"]),
+        ours("Rollouts", ["Core", "Statistics", "Policy", "StreamProcessing"]),
+        ours("ControlLoop", ["Core", "Telemetry", "Statistics", "StreamProcessing", "Policy", "Analysis", "Decisions", "Rollouts"]),
+
+        // Edges.
+        ours("Gateway", ["Core", "Telemetry", "Policy", logging, crypto, atomics] + nio),
+        ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
+        ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging]),
+        ours("Observability", ["Core", logging]),
+        ours("ControlAPI", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", hummingbird, crypto, logging, lifecycle], resources: [.embedInCode("Console")]),
+        ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),
+
+        // Assembly.
+        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, logging, crypto] + nio),
+        .executableTarget(name: "trimtab", dependencies: ["Server", arguments], swiftSettings: rules),
+
+        // Tests and benchmarks.
+        .target(
+            name: "TestSupport", dependencies: ["Core", "PostgresClient", "KafkaClient"], path: "Tests/TestSupport",
+            swiftSettings: rules),
+        tests("CoreTests", ["Core"]),
+        tests("StatisticsTests", ["Statistics"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

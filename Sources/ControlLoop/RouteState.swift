@@ -1,0 +1,81 @@
+package import Analysis
+package import Core
+package import Decisions
+package import Policy
+package import Rollouts
+
+/// All that a change to one route depends on.
+package struct RouteState: Sendable, Equatable {
+    package var route: Route
+    package var pointer: RoutePointer
+    /// The policies that the pointer, the pinned baseline, the active rollout and the open decision name, by version.
+    package var policies: [Int: RoutingPolicy]
+    /// The one rollout that is not over, if there is one.
+    package var rollout: Rollout?
+    /// The one decision that waits for a person, if there is one.
+    package var proposal: Decision?
+    /// Newest first, at most 50.
+    package var history: [RolloutHistory]
+    /// The highest version given so far.
+    package var latestVersion: Int
+
+    package init(
+        route: Route, pointer: RoutePointer, policies: [Int: RoutingPolicy], rollout: Rollout? = nil,
+        proposal: Decision? = nil, history: [RolloutHistory] = [], latestVersion: Int
+    ) {
+        self.route = route
+        self.pointer = pointer
+        self.policies = policies
+        self.rollout = rollout
+        self.proposal = proposal
+        self.history = history
+        self.latestVersion = latestVersion
+    }
+
+    /// The policy the pointer calls stable. `state(of:)` never returns a state without it.
+    package var stable: RoutingPolicy? { policies[pointer.stable] }
+    package var baseline: RoutingPolicy? { route.baseline.flatMap { policies[$0] } }
+}
+
+/// What is to be written, in order, in one transaction.
+package enum ControlEffect: Sendable, Equatable {
+    /// Insert; its version is already `latestVersion + 1`.
+    case savePolicy(RoutingPolicy)
+    /// Insert or replace by id.
+    case saveRollout(Rollout)
+    /// Replace. The store gives the epoch: one above the highest of all routes. Gateways are told.
+    case setPointer(RoutePointer)
+    /// Moves `lease_until` on without a new epoch.
+    case renewLease(until: Int64)
+    case saveDecision(Decision)
+    /// The route's current findings, replacing those of the same route, code and model.
+    case saveFindings([Finding])
+    case setBaseline(Int)
+    case audit(AuditEntry)
+}
+
+/// Who did what, when, and why.
+package struct AuditEntry: Codable, Sendable, Equatable {
+    package var id: UUIDv7
+    package var at: Int64
+    /// An operator token's name, or `trimtab` for the loop itself.
+    package var actor: String
+    /// `<noun>.<verb>`, for example `rollout.abort`.
+    package var action: String
+    package var route: RouteName?
+    /// What was acted on: an id or version.
+    package var subject: String
+    package var detail: String
+
+    package init(
+        id: UUIDv7, at: Int64, actor: String, action: String, route: RouteName?, subject: String, detail: String
+    ) {
+        self.id = id
+        self.at = at
+        self.actor = actor
+        self.action = action
+        self.route = route
+        self.subject = subject
+        self.detail = detail
+    }
+}

@@ -1,0 +1,107 @@
+/// A time-ordered identifier (RFC 9562, version 7) whose last twelve bits are the **bucket** that decides
+/// the partition of everything said about one request.
+package struct UUIDv7: Hashable, Sendable, Comparable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Makes an id for `milliseconds` since the epoch.
+    ///
+    /// - Parameter bucket: 0...4095; larger values are cut to their last twelve bits. `nil` takes random bits.
+    package init(milliseconds: Int64, bucket: UInt16? = nil, using generator: inout some RandomNumberGenerator) {
+        let random = generator.next()
+        high = UInt64(truncatingIfNeeded: milliseconds) << 16 | 0x7000 | (generator.next() & 0x0fff)
+        let tail = bucket.map { (random & ~0x0fff) | UInt64($0 & 0x0fff) } ?? random
+        low = 0x8000_0000_0000_0000 | (tail & 0x3fff_ffff_ffff_ffff)
+    }
+
+    /// 0...4095.
+    package var bucket: UInt16 { UInt16(low & 0x0fff) }
+
+    /// Milliseconds since the epoch, as written at creation.
+    package var milliseconds: Int64 { Int64(high >> 16) }
+
+    package static func < (lhs: UUIDv7, rhs: UUIDv7) -> Bool {
+        (lhs.high, lhs.low) < (rhs.high, rhs.low)
+    }
+
+    /// The partition of a topic with `count` partitions (at least 1).
+    package func partition(of count: Int) -> Int { Int(bucket) % max(1, count) }
+}
+
+extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
+    /// The canonical lower-case form, 36 characters.
+    package var description: String {
+        String(unsafeUninitializedCapacity: 36) { buffer in
+            var at = 0
+            for (index, byte) in bytes.enumerated() {
+                if index == 4 || index == 6 || index == 8 || index == 10 {
+                    buffer[at] = UInt8(ascii: "-")
+                    at += 1
+                }
+                buffer[at] = Self.digit(byte >> 4)
+                buffer[at + 1] = Self.digit(byte & 15)
+                at += 2
+            }
+            return 36
+        }
+    }
+
+    private var bytes: [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64($0))) }
+            + (0..<8).map { UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64($0))) }
+    }
+
+    private static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
+
+    /// Reads the canonical form, upper or lower case; `nil` for anything else.
+    package init?(_ description: String) {
+        var description = description
+        let parsed = description.withUTF8 { Self.parse($0) }
+        guard let parsed else { return nil }
+        self = parsed
+    }
+
+    private static func parse(_ text: UnsafeBufferPointer<UInt8>) -> UUIDv7? {
+        guard text.count == 36 else { return nil }
+        var words: (UInt64, UInt64) = (0, 0)
+        var nibbles = 0
+        for index in 0..<36 {
+            let byte = text[index]
+            if index == 8 || index == 13 || index == 18 || index == 23 {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            let value: UInt8
+            switch byte {
+            case 48...57: value = byte - 48
+            case 65...70: value = byte - 55
+            case 97...102: value = byte - 87
+            default: return nil
+            }
+            if nibbles < 16 { words.0 = words.0 << 4 | UInt64(value) } else { words.1 = words.1 << 4 | UInt64(value) }
+            nibbles += 1
+        }
+        return UUIDv7(high: words.0, low: words.1)
+    }
+}
+
+extension UUIDv7: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let id = UUIDv7(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is not a UUID.")
+        }
+        self = id
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}

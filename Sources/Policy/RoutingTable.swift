@@ -1,0 +1,213 @@
+package import Core
+
+/// One route's pointer: which policy versions it serves, and with what weight. The only thing a rollout changes.
+package struct RoutePointer: Codable, Sendable, Equatable {
+    package var route: RouteName
+    package var stable: Int
+    package var candidate: Int?
+    /// The candidate's share of eligible traffic, 0...1.
+    package var weight = 0.0
+    package var salt: UInt64 = 0
+    package var rollout: UUIDv7?
+    package var step: Int?
+    /// Past this (milliseconds since the epoch) a gateway serves stable only.
+    package var leaseUntil: Int64?
+    /// Rises with every change.
+    package var epoch: Int64 = 0
+
+    package init(route: RouteName, stable: Int) {
+        self.route = route
+        self.stable = stable
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case route, stable, candidate, weight, salt, rollout, step, epoch
+        case leaseUntil = "lease_until"
+    }
+}
+
+/// All current routes and policies, compiled for the hot path. Immutable; swapped whole.
+package struct RoutingTable: Codable, Sendable, Equatable {
+    package var entries: [RouteName: Entry] = [:]
+
+    package init(entries: [RouteName: Entry] = [:]) { self.entries = entries }
+
+    /// The largest epoch of any route.
+    package var epoch: Int64 { entries.values.map(\.pointer.epoch).max() ?? 0 }
+
+    package struct Entry: Codable, Sendable, Equatable {
+        package var route: Route
+        package var pointer: RoutePointer
+        package var stable: RoutingPolicy
+        package var candidate: RoutingPolicy?
+        package var baseline: RoutingPolicy?
+        /// Allowed targets that the stable policy does not use, sorted by id.
+        package var explore: [Target]
+
+        package init(
+            route: Route, pointer: RoutePointer, stable: RoutingPolicy, candidate: RoutingPolicy? = nil,
+            baseline: RoutingPolicy? = nil, catalog: [Target] = []
+        ) {
+            self.route = route
+            self.pointer = pointer
+            self.stable = stable
+            self.candidate = candidate
+            self.baseline = baseline
+            let used = Set(stable.targets.map(\.modelKey))
+            explore = catalog.filter { target in
+                !used.contains(target.modelKey) && route.allowed.contains { globMatches($0, target.modelKey) }
+            }.sorted { $0.id < $1.id }
+        }
+    }
+}
+
+/// What assignment needs to know of a request.
+package struct RoutingRequest: Sendable {
+    package var route: RouteName
+    package var id: UUIDv7
+    package var session: String?
+    package var user: String?
+    package var key: String?
+    /// Asked for by a tester; such requests are recorded as `forced` and left out of evidence.
+    package var forced: Arm?
+
+    /// The arms a tester can ask for.
+    package enum Arm: String, Sendable { case stable, candidate, holdout }
+
+    package init(
+        route: RouteName, id: UUIDv7, session: String? = nil, user: String? = nil, key: String? = nil,
+        forced: Arm? = nil
+    ) {
+        self.route = route
+        self.id = id
+        self.session = session
+        self.user = user
+        self.key = key
+        self.forced = forced
+    }
+}
+
+/// The outcome of assignment.
+package struct RouteSelection: Sendable, Equatable {
+    package var arm: SelectedArm
+    package var policy: RoutingPolicy
+    package var target: Target
+    /// Tried in order, once each, before the first byte.
+    package var fallbacks: [Target]
+    package var rollout: UUIDv7?
+    package var step: Int?
+    package var candidateWeight: Double?
+    /// The probability with which this target was chosen, given everything.
+    package var propensity: Double
+
+    package enum SelectedArm: String, Sendable { case stable, candidate, holdout, explore, forced }
+}
+
+extension RoutingTable {
+    /// Assigns a request to an arm and a target. Pure: the gateway and the simulation call the same function.
+    ///
+    /// Order: forced, holdout, explore, candidate, stable; each draw has a salt of its own. All but the choice among
+    /// weighted targets is a salted hash of the sticky unit, so it is monotone: who is in at 5 % is still in at 25 %.
+    ///
+    /// - Parameters:
+    ///   - random: uniform on 0..<1, for the choice among weighted targets.
+    ///   - now: milliseconds since the epoch.
+    /// - Returns: `nil` if the route is not in the table.
+    package func select(_ request: RoutingRequest, random: Double, now: Int64) -> RouteSelection? {
+        guard let entry = entries[request.route] else { return nil }
+        return entry.select(request, random: random, now: now)
+    }
+}
+
+extension RoutingTable.Entry {
+    /// The candidate, while there is one and this gateway's lease on it lasts.
+    private func liveCandidate(now: Int64) -> RoutingPolicy? {
+        guard let candidate, pointer.candidate != nil else { return nil }
+        if let until = pointer.leaseUntil, now > until { return nil }
+        return candidate
+    }
+
+    func select(_ request: RoutingRequest, random: Double, now: Int64) -> RouteSelection {
+        let candidate = liveCandidate(now: now)
+        if let forced = request.forced {
+            let policy: RoutingPolicy =
+                switch forced {
+                case .stable: stable
+                case .candidate: candidate ?? stable
+                case .holdout: baseline ?? stable
+                }
+            return make(.forced, policy, random: random, probability: 1)
+        }
+        var rest = 1.0
+        if let baseline, route.holdout > 0 {
+            if unit(request, salt: Self.holdoutSalt) < route.holdout {
+                return make(.holdout, baseline, random: random, probability: route.holdout)
+            }
+            rest -= route.holdout
+        }
+        if !explore.isEmpty, route.exploration.share > 0 {
+            let share = route.exploration.share
+            if unit(request, salt: Self.exploreSalt) < share {
+                let index = Int(unit(request, salt: Self.exploreTargetSalt) * Double(explore.count))
+                return RouteSelection(
+                    arm: .explore, policy: stable, target: explore[min(index, explore.count - 1)],
+                    fallbacks: stable.targets.first.map { [$0] } ?? [],
+                    propensity: rest * share / Double(explore.count))
+            }
+            rest *= 1 - share
+        }
+        guard let candidate else { return make(.stable, stable, random: random, probability: rest) }
+        let weight = pointer.weight
+        if unit(request, salt: pointer.salt) < weight {
+            return make(.candidate, candidate, random: random, probability: rest * weight, inRollout: true)
+        }
+        return make(.stable, stable, random: random, probability: rest * (1 - weight), inRollout: true)
+    }
+
+    private func make(
+        _ arm: RouteSelection.SelectedArm, _ policy: RoutingPolicy, random: Double, probability: Double,
+        inRollout: Bool = false
+    ) -> RouteSelection {
+        let (target, share) = policy.choose(random: random)
+        return RouteSelection(
+            arm: arm, policy: policy, target: target,
+            fallbacks: policy.fallbacks.compactMap(policy.target).filter { $0.id != target.id },
+            rollout: inRollout ? pointer.rollout : nil, step: inRollout ? pointer.step : nil,
+            candidateWeight: inRollout ? pointer.weight : nil, propensity: probability * share)
+    }
+
+    private func unit(_ request: RoutingRequest, salt: UInt64) -> Double {
+        let named: String? =
+            switch route.sticky {
+            case .session: request.session ?? request.user
+            case .user: request.user ?? request.session
+            case .key: request.key
+            case .request: nil
+            }
+        let routeSalt = Hash64.hash(route.name.description, salt: salt)
+        return Hash64.unit(Hash64.hash(named ?? request.id.description, salt: routeSalt))
+    }
+
+    // Arbitrary, frozen: a change would move every unit.
+    private static let holdoutSalt: UInt64 = 0x686f_6c64_6f75_7401
+    private static let exploreSalt: UInt64 = 0x6578_706c_6f72_6502
+    private static let exploreTargetSalt: UInt64 = 0x6578_7461_7267_6503
+}
+
+extension RoutingPolicy {
+    /// The target for one request and the probability of that choice. `targets` is never empty in a valid policy.
+    func choose(random: Double) -> (Target, Double) {
+        guard case .weighted(let weights) = selector else { return (targets[0], 1) }
+        let total = targets.reduce(0) { $0 + (weights[$1.id] ?? 0) }
+        guard total > 0 else { return (targets[0], 1) }
+        var left = random * total
+        var last = (targets[0], 1.0)
+        for target in targets {
+            guard let weight = weights[target.id], weight > 0 else { continue }
+            last = (target, weight / total)
+            left -= weight
+            if left < 0 { break }
+        }
+        return last
+    }
+}
