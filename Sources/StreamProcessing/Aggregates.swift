@@ -96,6 +96,8 @@ package struct RequestRow: Sendable, Equatable {
     package var id: UUIDv7
     package var at: Int64
     package var key: WindowKey
+    /// Name of the client's virtual key: whose request it was.
+    package var virtualKey: String?
     package var rollout: UUIDv7?
     package var step: Int?
     package var candidateWeight: Double?
@@ -108,6 +110,7 @@ package struct RequestRow: Sendable, Equatable {
         id = record.id
         at = record.at
         key = WindowKey(record)
+        virtualKey = record.key
         rollout = record.rollout
         step = record.step
         candidateWeight = record.candidateWeight

@@ -13,6 +13,8 @@ package struct Feedback: Sendable, Equatable {
     package var source: Source
     package var pair: UUIDv7?
     package var comment: String?
+    /// Name of the virtual key that said so; it may only speak of its own requests. `nil`: an operator.
+    package var key: String?
     package var producer = ""
     package var seq: Int64 = 0
 
