@@ -1,5 +1,5 @@
 import Crypto
-import Foundation
+package import Foundation
 
 /// A client's key: the gateway keeps its digest only.
 package struct VirtualKey: Codable, Sendable, Equatable {
