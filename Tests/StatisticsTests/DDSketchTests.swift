@@ -1,0 +1,110 @@
+import Core
+import Statistics
+import Testing
+
+struct DDSketchTests {
+    private static func values(_ seed: UInt64, _ count: Int = 3_000) -> [Double] {
+        var random = SplitMix64(seed: seed)
+        return (0..<count).map { _ in
+            let octaves = random.normal() * 3 + 6
+            return random.unit() < 0.02
+                ? 0 : Double(sign: .plus, exponent: Int(octaves), significand: 1 + random.unit())
+        }
+    }
+
+    private static func sketch(_ values: some Sequence<Double>) -> DDSketch {
+        values.reduce(into: DDSketch()) { $0.insert($1) }
+    }
+
+    @Test("Every quantile lies within 1 % of the value at its rank", arguments: 1...10 as ClosedRange<UInt64>)
+    func relativeError(seed: UInt64) throws {
+        let values = Self.values(seed).sorted(), sketch = Self.sketch(Self.values(seed))
+        for q in stride(from: 0.0, through: 1, by: 0.01) {
+            let exact = values[Int((q * Double(values.count - 1)).rounded(.down))]
+            let estimate = try #require(sketch.quantile(q))
+            #expect(abs(estimate - exact) <= 0.01 * exact)
+        }
+    }
+
+    @Test("A bucket bound splits the values exactly", arguments: 1...5 as ClosedRange<UInt64>)
+    func exactCounts(seed: UInt64) {
+        let values = Self.values(seed), sketch = Self.sketch(values)
+        for value in values.prefix(200) {
+            let bound = DDSketch.bucketBound(atOrAbove: value)
+            #expect(bound >= value && bound <= value * 1.0158)
+            #expect(DDSketch.bucketBound(atOrAbove: bound) == bound)
+            #expect(sketch.count(above: bound) == Int64(values.count { $0 > bound }))
+        }
+        #expect(sketch.count(above: -1) == sketch.count)
+        #expect(sketch.count(above: .infinity) == 0)
+    }
+
+    @Test("Merging is exact and independent of order, collapsing included", arguments: 1...10 as ClosedRange<UInt64>)
+    func merging(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        // Far more octaves than fit.
+        let values = (0..<2_000).map { _ in
+            Double(sign: .plus, exponent: Int(random.next() % 90) - 40, significand: 1 + random.unit())
+        }
+        let whole = Self.sketch(values)
+        let parts = stride(from: 0, to: 2_000, by: 250).map { Self.sketch(values[$0..<($0 + 250)]) }
+        let forward = parts.reduce(into: DDSketch()) { $0.merge($1) }
+        let shuffled = parts.shuffled(using: &random).reduce(into: DDSketch()) { $0.merge($1) }
+        #expect(forward == whole)
+        #expect(shuffled == whole)
+        #expect(Self.sketch(values.shuffled(using: &random)) == whole)
+        #expect(shuffled.encoded() == whole.encoded())
+        #expect(whole.quantile(1).map { abs($0 / (values.max() ?? 0) - 1) <= 0.01 } == true)
+    }
+
+    @Test("Negative and non-finite values are refused and leave no trace")
+    func refused() {
+        var sketch = DDSketch()
+        for value in [-1, -.leastNonzeroMagnitude, .nan, .infinity, -.infinity] { #expect(!sketch.insert(value)) }
+        #expect(!sketch.insert(1, count: 0))
+        #expect(sketch == DDSketch())
+        #expect(sketch.quantile(0.5) == nil)
+    }
+
+    @Test("Extreme values stay countable")
+    func extremes() {
+        var sketch = DDSketch()
+        for value in [0, .leastNonzeroMagnitude, .leastNormalMagnitude, 1, .greatestFiniteMagnitude] {
+            #expect(sketch.insert(value))
+        }
+        #expect(sketch.count == 5)
+        #expect(sketch.count(above: 0) == 3)
+        #expect(sketch.quantile(0) == 0)
+        #expect(sketch.quantile(1).map { $0 / .greatestFiniteMagnitude > 0.98 } == true)
+    }
+
+    @Test("The encoded form restores an equal sketch", arguments: 0...8 as ClosedRange<UInt64>)
+    func roundTrip(seed: UInt64) throws {
+        let sketch = seed == 0 ? DDSketch() : Self.sketch(Self.values(seed, Int(seed * seed * 5)))
+        let restored = try #require(DDSketch(encoded: sketch.encoded()))
+        #expect(restored == sketch)
+        #expect(restored.encoded() == sketch.encoded())
+    }
+
+    @Test("Broken bytes give nil and never a crash")
+    func garbage() {
+        var random = SplitMix64(seed: 7)
+        let good = Self.sketch(Self.values(3, 400)).encoded()
+        for length in 0..<good.count { #expect(DDSketch(encoded: good.prefix(length)) == nil) }
+        #expect(DDSketch(encoded: good + [0]) == nil)
+        for _ in 0..<5_000 {
+            var bytes = good
+            for _ in 0...Int(random.next() % 4) {
+                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+            }
+            if var sketch = DDSketch(encoded: bytes) {
+                sketch.merge(sketch)
+                sketch.insert(1)
+                _ = sketch.quantile(0.5)
+                #expect(DDSketch(encoded: sketch.encoded()) == sketch || sketch.count > 1 << 53)
+            }
+            let noise = (0..<Int(random.next() % 30)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            _ = DDSketch(encoded: [1] + noise)
+        }
+    }
+}
