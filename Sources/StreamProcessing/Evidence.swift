@@ -63,6 +63,11 @@ package struct QualityHistogram: Codable, Sendable, Equatable {
 
     package init() {}
 
+    package init(counts: [Int: Int64], moments: Moments) {
+        self.counts = counts
+        self.moments = moments
+    }
+
     package mutating func add(_ value: Double) {
         counts[Int((value * 100 + 1e-9).rounded(.down)), default: 0] += 1
         moments.add(value)

@@ -2,6 +2,9 @@ package import Core
 
 /// A later judgement about one request; idempotent by `id`, several names per request.
 package struct Feedback: Sendable, Equatable {
+    /// The name that objectives and guardrails read.
+    package static let quality = "quality"
+
     package var id: UUIDv7
     package var request: UUIDv7
     /// Milliseconds since the epoch; never moves the watermark.

@@ -2,6 +2,8 @@ package import Core
 
 /// What the gateway says of one finished request; contracts name every field. Prompt and answer text never travel here.
 package struct RequestRecord: Sendable, Equatable {
+    package static let defaultEndpoint = "chat.completions"
+
     package var id: UUIDv7
     /// The producer run that wrote it, `<gateway id>/<run>`, and the record's number within (producer, partition).
     package var producer = ""
@@ -18,7 +20,7 @@ package struct RequestRecord: Sendable, Equatable {
     package var session: String?
     package var user: String?
     package var tags: [String: String] = [:]
-    package var endpoint = "chat.completions"
+    package var endpoint = defaultEndpoint
     package var stream = false
 
     package var policy: Int?
