@@ -1,0 +1,82 @@
+/// Every metric there is. A name is never written anywhere else, so code, scrape and documentation cannot disagree.
+package enum Metric: String, CaseIterable, Sendable {
+    // MARK: Gateway
+    case gatewayRequests = "trimtab_gateway_requests_total"
+    case gatewayDuration = "trimtab_gateway_request_duration_seconds"
+    case gatewayFirstToken = "trimtab_gateway_first_token_seconds"
+    case gatewayOverhead = "trimtab_gateway_overhead_seconds"
+    case gatewayInFlight = "trimtab_gateway_in_flight_requests"
+    case gatewayConnections = "trimtab_gateway_open_connections"
+    case gatewayUpstreamErrors = "trimtab_gateway_upstream_errors_total"
+    case gatewayFallbacks = "trimtab_gateway_fallbacks_total"
+    case gatewayTableEpoch = "trimtab_gateway_routing_table_epoch"
+    case gatewayTableAge = "trimtab_gateway_routing_table_age_seconds"
+
+    // MARK: Event log
+    case logAppended = "trimtab_log_appended_records_total"
+    case logDropped = "trimtab_log_dropped_records_total"
+    case logShipped = "trimtab_log_shipped_records_total"
+    case logSize = "trimtab_log_size_bytes"
+    case logLag = "trimtab_log_lag_records"
+
+    // MARK: Stream
+    case streamRecords = "trimtab_stream_records_total"
+    case streamDuplicates = "trimtab_stream_duplicate_records_total"
+    case streamLate = "trimtab_stream_late_records_total"
+    case streamDeadLetters = "trimtab_stream_dead_letters_total"
+    case streamWatermarkLag = "trimtab_stream_watermark_lag_seconds"
+    case streamOpenWindows = "trimtab_stream_open_windows"
+    case streamCheckpoints = "trimtab_stream_checkpoints_total"
+    case streamCheckpointDuration = "trimtab_stream_checkpoint_duration_seconds"
+
+    // MARK: Control loop
+    case controlLeader = "trimtab_control_leader_state"
+    case controlStepDuration = "trimtab_control_step_duration_seconds"
+    case controlStepFailures = "trimtab_control_step_failures_total"
+    case decisions = "trimtab_control_decisions_total"
+    case rolloutsEnded = "trimtab_control_rollouts_ended_total"
+    case rolloutWeight = "trimtab_control_rollout_weight_ratio"
+    case rolloutPropagation = "trimtab_control_rollout_propagation_seconds"
+
+    // MARK: Control API
+    case apiRequests = "trimtab_api_requests_total"
+    case apiDuration = "trimtab_api_request_duration_seconds"
+    case apiEventStreams = "trimtab_api_open_event_streams"
+
+    // MARK: PostgreSQL
+    case postgresConnections = "trimtab_postgres_busy_connections"
+    case postgresTransactions = "trimtab_postgres_transactions_total"
+    case postgresDuration = "trimtab_postgres_transaction_duration_seconds"
+
+    // MARK: Process
+    case build = "trimtab_process_build_info"
+    case processStart = "trimtab_process_start_time_seconds"
+    case processMemory = "trimtab_process_resident_memory_bytes"
+    case processCPU = "trimtab_process_cpu_seconds_total"
+    case processFiles = "trimtab_process_open_files"
+
+    package enum Kind: String, Sendable { case counter, gauge, histogram }
+
+    /// A label's name. Values come from closed lists wherever there is one, and are bounded everywhere.
+    package enum Label: String, Sendable, CaseIterable {
+        case arm, code, kind, method, outcome, partition, provider, reason, result, route, status, version
+
+        /// Values past so many become `other`.
+        package var valueLimit: Int {
+            switch self {
+            case .partition: 256
+            case .route: 100
+            default: 40
+            }
+        }
+    }
+
+    package struct Definition: Sendable {
+        package let kind: Kind
+        package let unit: String
+        package let labels: [Label]
+        package let help: String
+        /// Upper bounds of a histogram's buckets, rising, without the last one (+Inf).
+        package var bounds: [Double] = []
+    }
+}
