@@ -1,0 +1,176 @@
+import Core
+import Foundation
+import GRDB
+
+/// The local log's file: one row per batch and partition.
+///
+/// WAL with `synchronous=NORMAL`: a commit is a write to the page cache, which outlives a killed process, and nothing
+/// waits for the disk except at checkpoints. A power cut may cost the last commits but never the file, which OFF could
+/// cost, and with it the run number that keeps sequence numbers from being used twice.
+struct LocalLogStore: Sendable {
+    /// What a gateway needs to know to write on.
+    struct Opened: Sendable {
+        var run: Int64
+        var nextOffsets: [Int64]
+        var bytes: Int64
+    }
+
+    struct Row: Sendable {
+        var partition: Int
+        var baseOffset: Int64
+        var count: Int
+        var payload: [UInt8]
+        var firstSeq: Int64
+        var at: Int64
+    }
+
+    /// A row that had to make room.
+    struct Evicted: Sendable {
+        var partition: Int
+        var nextOffset: Int64
+        var count: Int
+        var bytes: Int64
+    }
+
+    private static let schema = """
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE partitions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+        CREATE TABLE batches (
+            id INTEGER PRIMARY KEY, partition INTEGER NOT NULL, base_offset INTEGER NOT NULL, count INTEGER NOT NULL,
+            bytes INTEGER NOT NULL, producer TEXT NOT NULL, first_seq INTEGER NOT NULL, at INTEGER NOT NULL,
+            payload BLOB NOT NULL, UNIQUE (partition, base_offset));
+        PRAGMA user_version = 1;
+        """
+
+    private let queue: DatabaseQueue
+
+    init(path: String, pageLimit: Int? = nil) throws {
+        var configuration = Configuration()
+        configuration.journalMode = .wal
+        configuration.busyMode = .timeout(5)
+        configuration.label = "trimtab.local_log"
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA synchronous = NORMAL")
+            if let pageLimit { try database.execute(sql: "PRAGMA max_page_count = \(pageLimit)") }
+        }
+        queue = try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    /// A connection of its own that only reads; a reader never holds up the writer in WAL mode.
+    static func reading(path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        configuration.label = "trimtab.local_log.reader"
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    /// Makes the tables where there are none, checks the partition count and takes the next run number.
+    ///
+    /// - Parameter firstRun: The run number of a new file. The clock's seconds, so that a gateway whose file was
+    ///   deleted does not number its records a second time under the same name.
+    func open(partitions: Int, firstRun: Int64) throws -> Opened {
+        try queue.write { database in
+            switch try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0 {
+            case 0:
+                try database.execute(sql: Self.schema)
+                try database.execute(
+                    sql: "INSERT INTO meta VALUES ('partitions', ?), ('run', ?)", arguments: [partitions, firstRun - 1])
+                for partition in 0..<partitions {
+                    try database.execute(sql: "INSERT INTO partitions VALUES (?, 0)", arguments: [partition])
+                }
+            case 1: break
+            case let version: throw LocalLogFault.version(version)
+            }
+            let stored = try Int.fetchOne(database, sql: "SELECT value FROM meta WHERE key = 'partitions'") ?? 0
+            guard stored == partitions else { throw LocalLogFault.partitions(stored: stored, wanted: partitions) }
+            try database.execute(sql: "UPDATE meta SET value = value + 1 WHERE key = 'run'")
+            return Opened(
+                run: try Int64.fetchOne(database, sql: "SELECT value FROM meta WHERE key = 'run'") ?? firstRun,
+                nextOffsets: try Int64.fetchAll(database, sql: "SELECT next_offset FROM partitions ORDER BY partition"),
+                bytes: try Int64.fetchOne(database, sql: "SELECT SUM(bytes) FROM batches") ?? 0)
+        }
+    }
+
+    /// Writes the rows in one transaction and makes room for them: all or nothing.
+    func write(_ rows: [Row], producer: String, bytes: Int64, maxBytes: Int64) throws -> [Evicted] {
+        try queue.write { database in
+            let insert = try database.cachedStatement(
+                sql: """
+                    INSERT INTO batches (partition, base_offset, count, bytes, producer, first_seq, at, payload)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    """)
+            let advance = try database.cachedStatement(
+                sql: "UPDATE partitions SET next_offset = ? WHERE partition = ?")
+            var total = bytes
+            for row in rows {
+                try insert.execute(arguments: [
+                    row.partition, row.baseOffset, row.count, row.payload.count, producer, row.firstSeq, row.at,
+                    Data(row.payload),
+                ])
+                try advance.execute(arguments: [row.baseOffset + Int64(row.count), row.partition])
+                total += Int64(row.payload.count)
+            }
+            return try total > maxBytes ? Self.evict(total - maxBytes, from: database) : []
+        }
+    }
+
+    private static func evict(_ excess: Int64, from database: Database) throws -> [Evicted] {
+        var evicted: [Evicted] = []
+        var freed: Int64 = 0
+        var last: Int64 = 0
+        let oldest = try SQLRow.fetchCursor(
+            database, sql: "SELECT id, partition, base_offset, count, bytes FROM batches ORDER BY id")
+        while freed < excess, let row = try oldest.next() {
+            let (base, count): (Int64, Int) = (row[2], row[3])
+            let gone = Evicted(partition: row[1], nextOffset: base + Int64(count), count: count, bytes: row[4])
+            evicted.append(gone)
+            freed += gone.bytes
+            last = row[0]
+        }
+        try database.execute(sql: "DELETE FROM batches WHERE id <= ?", arguments: [last])
+        return evicted
+    }
+
+    /// Deletes what lies wholly before these offsets.
+    ///
+    /// - Returns: The bytes freed.
+    func trim(_ before: [Int: Int64]) throws -> Int64 {
+        try queue.write { database in
+            var freed: Int64 = 0
+            for (partition, offset) in before {
+                let arguments: StatementArguments = [partition, offset]
+                let condition = "FROM batches WHERE partition = ? AND base_offset + count <= ?"
+                freed +=
+                    try Int64.fetchOne(database, sql: "SELECT SUM(bytes) " + condition, arguments: arguments) ?? 0
+                try database.execute(sql: "DELETE " + condition, arguments: arguments)
+            }
+            return freed
+        }
+    }
+
+    /// Reads records of one partition from `offset` on, as many as a batch may hold.
+    static func read(_ database: Database, partition: Int, from offset: Int64) throws -> EventBatch {
+        var batch = EventBatch(partition: partition)
+        let rows = try SQLRow.fetchCursor(
+            database,
+            sql: """
+                SELECT base_offset, payload FROM batches WHERE partition = ?1 AND base_offset >= IFNULL(
+                    (SELECT MAX(base_offset) FROM batches WHERE partition = ?1 AND base_offset <= ?2), 0)
+                ORDER BY base_offset
+                """, arguments: [partition, offset])
+        while !batch.isFull, let row = try rows.next() {
+            let whole = try row.withUnsafeData(atIndex: 1) { data in
+                guard let data else { return true }
+                return data.withUnsafeBytes { bytes in
+                    LocalLogFrame.append(bytes, baseOffset: row[0], from: offset, to: &batch)
+                }
+            }
+            guard whole else { throw LocalLogFault.damaged(partition: partition, offset: row[0]) }
+        }
+        batch.pad()
+        return batch
+    }
+}
+
+private typealias SQLRow = GRDB.Row
