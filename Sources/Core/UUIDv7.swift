@@ -61,12 +61,12 @@ extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
     /// Reads the canonical form, upper or lower case; `nil` for anything else.
     package init?(_ description: String) {
         var description = description
-        let parsed = description.withUTF8 { Self.parse($0) }
-        guard let parsed else { return nil }
+        guard let parsed = description.withUTF8({ UUIDv7(utf8: $0) }) else { return nil }
         self = parsed
     }
 
-    private static func parse(_ text: UnsafeBufferPointer<UInt8>) -> UUIDv7? {
+    /// Reads the canonical form's bytes, upper or lower case; `nil` for anything else.
+    package init?(utf8 text: UnsafeBufferPointer<UInt8>) {
         guard text.count == 36 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
         var nibbles = 0
@@ -86,7 +86,7 @@ extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
             if nibbles < 16 { words.0 = words.0 << 4 | UInt64(value) } else { words.1 = words.1 << 4 | UInt64(value) }
             nibbles += 1
         }
-        return UUIDv7(high: words.0, low: words.1)
+        self.init(high: words.0, low: words.1)
     }
 }
 

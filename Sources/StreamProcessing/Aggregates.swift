@@ -51,7 +51,7 @@ package struct WindowAggregate: Sendable, Equatable {
     package var unknownCost: Int64 = 0
     package var inputTokens = Moments()
     package var outputTokens = Moments()
-    /// Milliseconds, over requests that did not fail.
+    /// Milliseconds, over complete answers.
     package var latency = DDSketch()
     package var ttft = DDSketch()
 
@@ -106,10 +106,12 @@ package struct RequestRow: Sendable, Equatable {
     package var cost: NanoUSD?
     package var totalMs: Double
 
-    package init(_ record: RequestRecord) {
+    package init(_ record: RequestRecord) { self.init(record, key: WindowKey(record)) }
+
+    init(_ record: RequestRecord, key: WindowKey) {
         id = record.id
         at = record.at
-        key = WindowKey(record)
+        self.key = key
         virtualKey = record.key
         rollout = record.rollout
         step = record.step

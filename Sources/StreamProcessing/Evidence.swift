@@ -44,7 +44,7 @@ package struct EvidenceCounts: Sendable, Equatable {
     package var requests: Int64 = 0
     package var failures: Int64 = 0
     package var errors: [ErrorClass: Int64] = [:]
-    /// Milliseconds, over requests that did not fail.
+    /// Milliseconds, over complete answers.
     package var latency = DDSketch()
     /// Nano-dollars, over requests with a known cost.
     package var cost = DDSketch()

@@ -1,0 +1,86 @@
+import Core
+import Telemetry
+
+/// Joins feedback to the request it is about: one seen of late, or one that is looked up, or one still to come.
+struct FeedbackJoin {
+    enum Refusal {
+        case duplicate
+        case dead(PendingFeedback, DeadLetter.Reason, String)
+    }
+    typealias Dead = (PendingFeedback, DeadLetter.Reason, String)
+
+    private let limit: Int
+    private let limitMs: Int64
+    private var recent: BoundedMap<UUIDv7, RequestRow>
+    private var seen: BoundedMap<UUIDv7, Bool>
+    /// In order of arrival.
+    private(set) var pending: [PendingFeedback]
+    private var joined: [AttributedFeedback] = []
+
+    init(_ settings: StreamSettings, pending: [PendingFeedback]) {
+        limit = settings.pendingFeedback
+        limitMs = settings.pendingFeedbackMs
+        recent = BoundedMap(bound: settings.recentRequests)
+        seen = BoundedMap(bound: settings.recentFeedback)
+        self.pending = pending
+        for entry in pending { seen.insert(true, for: entry.feedback.id) }
+    }
+
+    /// Requests that are waited for, each once.
+    var unresolved: [UUIDv7] { Array(Set(pending.map(\.feedback.request))).sorted() }
+
+    mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: WindowAssigner) -> Refusal? {
+        guard seen.insert(true, for: feedback.id) else { return .duplicate }
+        let entry = PendingFeedback(feedback: feedback, offset: offset, since: now)
+        if let request = recent[feedback.request] {
+            return join(entry, request, windows).map { .dead($0.0, $0.1, $0.2) }
+        }
+        pending.append(entry)
+        guard pending.count > limit else { return nil }
+        return .dead(pending.removeFirst(), .requestUnknown, "More than \(limit) were waiting for their requests.")
+    }
+
+    /// A request has come: remembers it, and joins what waits for it.
+    mutating func arrived(_ request: RequestRow, windows: WindowAssigner) -> [Dead] {
+        recent.insert(request, for: request.id)
+        guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == request.id }) else { return [] }
+        return settle([request.id: request], expired: { _ in false }, windows)
+    }
+
+    mutating func resolve(_ rows: [UUIDv7: RequestRow], now: Int64, windows: WindowAssigner) -> [Dead] {
+        let limitMs = limitMs
+        return settle(rows, expired: { now.subtractingSaturating($0.since) >= limitMs }, windows)
+    }
+
+    mutating func drain() -> [AttributedFeedback] {
+        defer { joined = [] }
+        return joined
+    }
+
+    private mutating func settle(
+        _ rows: [UUIDv7: RequestRow], expired: (PendingFeedback) -> Bool, _ windows: WindowAssigner
+    ) -> [Dead] {
+        var dead: [Dead] = []
+        var waiting: [PendingFeedback] = []
+        for entry in pending {
+            if let request = rows[entry.feedback.request] ?? recent[entry.feedback.request] {
+                if let refused = join(entry, request, windows) { dead.append(refused) }
+            } else if expired(entry) {
+                dead.append((entry, .requestUnknown, "No request \(entry.feedback.request) is known."))
+            } else {
+                waiting.append(entry)
+            }
+        }
+        pending = waiting
+        return dead
+    }
+
+    /// A key may only speak of its own requests; feedback without a key is an operator's.
+    private mutating func join(_ entry: PendingFeedback, _ request: RequestRow, _ windows: WindowAssigner) -> Dead? {
+        if let key = entry.feedback.key, key != request.virtualKey {
+            return (entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
+        }
+        joined.append(AttributedFeedback(entry.feedback, request: request, window: windows.window(of: request.at)))
+        return nil
+    }
+}

@@ -1,0 +1,30 @@
+/// How the stream treats time, and the bounds of what it remembers; all bounds are per partition.
+package struct StreamSettings: Sendable, Equatable {
+    /// Length of the tumbling windows, milliseconds, at least 1.
+    package var windowMs: Int64 = 60_000
+    /// How far events may be out of order without being late, milliseconds.
+    package var boundMs: Int64 = 2_000
+    /// After so long without an event a partition follows the clock, milliseconds.
+    package var idleMs: Int64 = 5_000
+    /// An event further in the future is refused, milliseconds.
+    package var futureLimitMs: Int64 = 60_000
+    /// How long after its window fired an event still counts, milliseconds.
+    package var latenessMs: Int64 = 600_000
+    /// The share of requests that get a row of their own, 0...1, by id hash. Those of a rollout, of `explore`, `shadow`
+    /// and `holdout`, and failed ones always do.
+    package var keepRequests: Double = 1
+    /// Requests remembered for the feedback that follows soon.
+    package var recentRequests = 10_000
+    /// Feedback ids remembered, so that a repeat is dropped early; the store refuses the others.
+    package var recentFeedback = 10_000
+    /// Feedback that may wait for its request.
+    package var pendingFeedback = 1_000
+    /// How long it may wait, milliseconds.
+    package var pendingFeedbackMs: Int64 = 30_000
+    /// Producer runs whose last number is remembered.
+    package var producers = 1_024
+    /// Bytes kept of a dead letter.
+    package var deadLetterBytes = 16_384
+
+    package init() {}
+}

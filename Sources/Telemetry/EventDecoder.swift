@@ -1,0 +1,152 @@
+import CSimdJSON
+import Core
+
+/// Reads events from their wire form, checking every field: nothing that passes can hurt the stream behind it.
+///
+/// Not `Sendable`: one for each thread of work.
+package final class EventDecoder {
+    /// Event times, milliseconds since the epoch: from the year 2000, so that seconds are not taken for milliseconds.
+    package static let times: ClosedRange<Int64> = 946_684_800_000...253_402_300_799_999
+    /// Durations, milliseconds: up to a year.
+    static let durations: ClosedRange<Double> = 0...31_536_000_000
+    static let mostTags = 64
+    static let mostAttempts = 64
+
+    let document = JSONDocument()
+
+    package init() {}
+
+    package func decode(_ bytes: [UInt8], kind: LogEvent.Kind) throws(EventError) -> LogEvent {
+        // `withUnsafeBytes` does not carry a typed error through, so the outcome is carried as a value.
+        let outcome = unsafe bytes.withUnsafeBytes { raw in
+            Result { () throws(EventError) in unsafe try decode(raw, kind: kind) }
+        }
+        return try outcome.get()
+    }
+
+    package func decode(_ bytes: UnsafeRawBufferPointer, kind: LogEvent.Kind) throws(EventError) -> LogEvent {
+        unsafe try document.parse(bytes)
+        switch kind {
+        case .request: return .request(try request())
+        case .feedback: return .feedback(try feedback())
+        }
+    }
+
+    func feedback() throws(EventError) -> Feedback {
+        var fields = KnownFields(of: 0, in: document, Self.feedbackFields)
+        var version: Int64?
+        var id: UUIDv7?, request: UUIDv7?, at: Int64?, name: String?, value: Double?, source: Feedback.Source?
+        var pair: UUIDv7?, comment: String?, key: String?, producer = "", seq: Int64 = 0
+        while let (field, index) = try fields.next() {
+            switch field {
+            case .v: version = try integer(index, 0...Int64.max, "a whole number", field, fields)
+            case .id: id = try self.id(index, field, fields)
+            case .request: request = try self.id(index, field, fields)
+            case .pair: pair = try self.id(index, field, fields)
+            case .at: at = try time(index, field, fields)
+            case .name:
+                name = document.name(index)
+                guard name.map(Feedback.isName) == true else { throw fields.bad(field, "1 to 64 of a-z 0-9 _") }
+            case .value: value = try number(index, 0...1, "a number in 0...1", field, fields)
+            case .source:
+                source = document.name(index).flatMap(Feedback.Source.init)
+                guard source != nil else { throw fields.bad(field, "user, check, judge or outcome") }
+            case .comment: comment = try text(document.string(index), field, fields)
+            case .key: key = try text(document.name(index), field, fields)
+            case .producer: producer = try text(document.name(index), field, fields)
+            case .seq: seq = try integer(index, 0...Int64.max, "a whole number of at least 0", field, fields)
+            }
+        }
+        try check(version, missing: fields.missing(.v))
+        guard let id else { throw fields.missing(.id) }
+        guard let request else { throw fields.missing(.request) }
+        guard let at else { throw fields.missing(.at) }
+        guard let name else { throw fields.missing(.name) }
+        guard let value else { throw fields.missing(.value) }
+        guard let source else { throw fields.missing(.source) }
+        var feedback = Feedback(id: id, request: request, at: at, name: name, value: value, source: source)
+        feedback.pair = pair
+        feedback.comment = comment
+        feedback.key = key
+        feedback.producer = producer
+        feedback.seq = seq
+        return feedback
+    }
+
+    func check(_ version: Int64?, missing: @autoclosure () -> EventError) throws(EventError) {
+        guard let version else { throw missing() }
+        guard version == 1 else {
+            throw EventError(.unsupportedVersion, "v is \(version); this release reads version 1.")
+        }
+    }
+
+    enum FeedbackField: String, CaseIterable, Sendable {
+        case v, id, request, at, name, value, source, pair, comment, key, producer, seq
+    }
+    static let feedbackFields = FieldTable<FeedbackField>()
+}
+
+// MARK: One value of one field
+
+extension EventDecoder {
+    func integer<Field>(
+        _ index: Int, _ range: ClosedRange<Int64>, _ expected: StaticString, _ field: Field,
+        _ fields: KnownFields<Field>
+    ) throws(EventError) -> Int64 {
+        guard let value = document.integer(index), range.contains(value) else { throw fields.bad(field, expected) }
+        return value
+    }
+
+    /// A count: a whole number in 0...2⁴⁰.
+    func count<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
+        Int(try integer(index, 0...(1 << 40), "a whole number in 0...2^40", field, fields))
+    }
+
+    func number<Field>(
+        _ index: Int, _ range: ClosedRange<Double>, _ expected: StaticString, _ field: Field,
+        _ fields: KnownFields<Field>
+    ) throws(EventError) -> Double {
+        guard let value = document.number(index), range.contains(value) else { throw fields.bad(field, expected) }
+        return value
+    }
+
+    func duration<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
+        try number(index, Self.durations, "milliseconds, at least 0 and at most a year", field, fields)
+    }
+
+    func share<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
+        try number(index, 0...1, "a number in 0...1", field, fields)
+    }
+
+    func time<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int64 {
+        try integer(index, Self.times, "milliseconds since the epoch, after 2000-01-01", field, fields)
+    }
+
+    func id<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> UUIDv7 {
+        guard let id = document.id(index) else { throw fields.bad(field, "a UUID") }
+        return id
+    }
+
+    func text<Field>(_ text: String?, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
+        guard let text else { throw fields.bad(field, "a text of at most 4096 bytes without U+0000") }
+        return text
+    }
+
+    func bool<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Bool {
+        guard let value = document.bool(index) else { throw fields.bad(field, "true or false") }
+        return value
+    }
+
+    func object<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
+        guard document.type(index) == TT_JSON_OBJECT else { throw fields.bad(field, "an object") }
+        return index
+    }
+}
+
+extension Feedback {
+    /// Whether a text is a feedback name: `[a-z][a-z0-9_]{0,63}`.
+    package static func isName(_ text: String) -> Bool {
+        guard let first = text.utf8.first, (97...122).contains(first), text.utf8.count <= 64 else { return false }
+        return text.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 }
+    }
+}

@@ -1,0 +1,135 @@
+import CSimdJSON
+import Core
+
+/// A parsed JSON document, laid out flat; the values of one parse are gone with the next.
+///
+/// Not `Sendable`: one for each thread of work. The pointers it holds are its own and are freed with it.
+@safe final class JSONDocument {
+    /// Longer events are refused: a record of ours is a few hundred bytes.
+    static let longestDocument = 256 * 1024
+    static let deepestNesting = 16
+    static let mostValues = 4096
+    /// Longer texts are refused.
+    static let longestText = 4096
+
+    private let parser: OpaquePointer
+    private let tokens: UnsafeMutablePointer<tt_json_token>
+    private var interner = StringInterner()
+
+    init() {
+        unsafe parser = tt_json_parser_make(Self.longestDocument, Self.deepestNesting)
+        unsafe tokens = .allocate(capacity: Self.mostValues)
+        unsafe tokens.initialize(repeating: tt_json_token(), count: Self.mostValues)
+    }
+
+    deinit {
+        unsafe tt_json_parser_free(parser)
+        unsafe tokens.deallocate()
+    }
+
+    /// Parses a document that must be an object; its fields start at index 1.
+    func parse(_ bytes: UnsafeRawBufferPointer) throws(EventError) {
+        var count: UInt32 = 0
+        let start = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
+        switch Int(unsafe tt_json_parse(parser, start, bytes.count, tokens, UInt32(Self.mostValues), &count)) {
+        case TT_JSON_OK: break
+        case TT_JSON_TOO_DEEP: throw malformed("is nested deeper than \(Self.deepestNesting) levels")
+        case TT_JSON_TOO_LONG: throw malformed("is longer than \(Self.longestDocument) bytes")
+        case TT_JSON_TOO_MANY_VALUES: throw malformed("holds more than \(Self.mostValues) values")
+        case TT_JSON_NO_MEMORY: throw malformed("could not be parsed for want of memory")
+        default: throw malformed("is not JSON")
+        }
+        guard type(0) == TT_JSON_OBJECT else { throw malformed("is not an object") }
+    }
+
+    private func malformed(_ what: String) -> EventError { EventError(.malformedJSON, "The event \(what).") }
+
+    // MARK: Values; `nil` where the value is of another type
+
+    func type(_ index: Int) -> Int { Int(unsafe tokens[index].type) }
+
+    /// The index behind a value and all that is in it.
+    func next(_ index: Int) -> Int { Int(unsafe tokens[index].next) }
+
+    func integer(_ index: Int) -> Int64? {
+        unsafe type(index) == TT_JSON_INTEGER ? tokens[index].integer : nil
+    }
+
+    func number(_ index: Int) -> Double? {
+        unsafe type(index) == TT_JSON_INTEGER || type(index) == TT_JSON_NUMBER ? tokens[index].number : nil
+    }
+
+    func bool(_ index: Int) -> Bool? {
+        switch type(index) {
+        case TT_JSON_TRUE: true
+        case TT_JSON_FALSE: false
+        default: nil
+        }
+    }
+
+    func id(_ index: Int) -> UUIDv7? {
+        guard type(index) == TT_JSON_STRING else { return nil }
+        return unsafe UUIDv7(utf8: text(index))
+    }
+
+    /// A text that tends to come again: a name, a model, an outcome.
+    func name(_ index: Int) -> String? {
+        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestText else { return nil }
+        return unsafe interner.string(text(index))
+    }
+
+    /// A text that does not come again.
+    func string(_ index: Int) -> String? {
+        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestText else { return nil }
+        return unsafe StringInterner.make(text(index))
+    }
+
+    /// The bytes of a field's name.
+    func key(_ index: Int) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: tokens[index].key, count: Int(tokens[index].key_length))
+    }
+
+    private func text(_ index: Int) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: tokens[index].text, count: Int(tokens[index].text_length))
+    }
+}
+
+/// Walks the known fields of one object: unknown ones are passed over, `null` counts as absent, repeats are refused.
+struct KnownFields<Field: RawRepresentable & CaseIterable & Sendable> where Field.RawValue == String {
+    private let document: JSONDocument
+    private let table: FieldTable<Field>
+    /// The object's own name and a dot, for messages; empty at the top.
+    private let prefix: StaticString
+    private var at: Int
+    private let end: Int
+    private var seen: UInt64 = 0
+
+    /// - Parameter object: Index of a value of type object.
+    init(of object: Int, in document: JSONDocument, _ table: FieldTable<Field>, prefix: StaticString = "") {
+        self.document = document
+        self.table = table
+        self.prefix = prefix
+        at = object + 1
+        end = document.next(object)
+    }
+
+    mutating func next() throws(EventError) -> (field: Field, value: Int)? {
+        while at < end {
+            let value = at
+            at = document.next(value)
+            guard let (field, bit) = unsafe table.find(document.key(value)) else { continue }
+            if seen & bit != 0 { throw EventError(.repeatedField, "\(prefix)\(field.rawValue) is given twice.") }
+            seen |= bit
+            if document.type(value) != TT_JSON_NULL { return (field, value) }
+        }
+        return nil
+    }
+
+    func bad(_ field: Field, _ expected: StaticString) -> EventError {
+        EventError(.badValue, "\(prefix)\(field.rawValue) must be \(expected).")
+    }
+
+    func missing(_ field: Field) -> EventError {
+        EventError(.missingField, "\(prefix)\(field.rawValue) is missing.")
+    }
+}

@@ -1,0 +1,53 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Gives back the same string for the same bytes where it can, so that names that come again cost no allocation.
+///
+/// A table with one place a hash: a newcomer takes its place, so memory is bounded whatever arrives.
+struct StringInterner {
+    private static let places = 1024
+    /// Longer strings are made anew.
+    private static let longest = 64
+    private var table = [String](repeating: "", count: places)
+
+    /// `nil` if the bytes are not UTF-8 or contain U+0000, which PostgreSQL cannot keep.
+    mutating func string(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
+        guard bytes.count <= Self.longest else { return unsafe Self.make(bytes) }
+        let place = unsafe Self.place(of: bytes)
+        if unsafe Self.holds(&table[place], bytes) { return table[place] }
+        guard let made = unsafe Self.make(bytes) else { return nil }
+        table[place] = made
+        return made
+    }
+
+    static func make(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
+        guard unsafe !bytes.contains(0) else { return nil }
+        return unsafe String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func holds(_ text: inout String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard text.utf8.count == bytes.count else { return false }
+        return text.withUTF8 { held in
+            guard let a = held.baseAddress, let b = bytes.baseAddress else { return true }
+            return unsafe memcmp(a, b, held.count) == 0
+        }
+    }
+
+    /// Mixes the length with the first and last eight bytes: enough to spread names, and cheap.
+    private static func place(of bytes: UnsafeBufferPointer<UInt8>) -> Int {
+        let raw = UnsafeRawBufferPointer(bytes)
+        var mixed = UInt64(raw.count)
+        if raw.count >= 8 {
+            mixed ^= unsafe raw.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
+            mixed &*= 0x9E37_79B9_7F4A_7C15
+            mixed ^= unsafe raw.loadUnaligned(fromByteOffset: raw.count - 8, as: UInt64.self)
+        } else {
+            for unsafebyte in unsafe raw { mixed = mixed << 8 | UInt64(byte) }
+        }
+        mixed &*= 0x9E37_79B9_7F4A_7C15
+        return Int(mixed >> 54)
+    }
+}
