@@ -45,7 +45,7 @@ struct StringInterner {
             mixed &*= 0x9E37_79B9_7F4A_7C15
             mixed ^= unsafe raw.loadUnaligned(fromByteOffset: raw.count - 8, as: UInt64.self)
         } else {
-            for unsafebyte in unsafe raw { mixed = mixed << 8 | UInt64(byte) }
+            for index in 0..<raw.count { mixed = unsafe mixed << 8 | UInt64(raw[index]) }
         }
         mixed &*= 0x9E37_79B9_7F4A_7C15
         return Int(mixed >> 54)
