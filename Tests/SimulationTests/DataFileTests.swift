@@ -46,7 +46,9 @@ struct DataFileTests {
         #expect(set.name == "set")
         #expect(set.models == ["m/1", "n"])
         #expect(set.hasLatency)
-        #expect(set.cell(prompt: "a", model: "n") == .init(quality: 0.25))
+        let scarce = try #require(set.cell(prompt: "a", model: "n"))
+        #expect(scarce.quality == 0.25 && scarce.promptTokens == nil && scarce.outputTokens == nil)
+        #expect(scarce.latencyS == nil)
         #expect(set.cell(prompt: "b", model: "n") == nil)
         #expect(set.prompts(answeredBy: ["m/1", "n"]) == ["a"])
         #expect(throws: TrimtabError.self) { try set.simulatedModels(["zz"], prices: [:]) }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Simulation
+import Statistics
 import Synchronization
 import Testing
 
