@@ -1,0 +1,100 @@
+import Core
+import Statistics
+import StreamProcessing
+import Telemetry
+import Testing
+
+@Suite struct FeedbackTests {
+    private func canary(_ number: UInt64, at ms: Int64 = 10) -> LogEvent {
+        Make.request(number, at: ms) {
+            $0.rollout = Make.id(77)
+            $0.step = 1
+            $0.arm = .candidate
+            $0.candidateWeight = 0.1
+        }
+    }
+
+    @Test("Feedback counts for its request's own window, key and rollout, and never reopens the window")
+    func attributed() throws {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([canary(1), canary(2, at: 5_000)], ms: 5_000)
+        _ = processor.checkpoint()
+        let watermark = processor.watermark
+        processor.feed([Make.feedback(1, on: 1, value: 0.3), Make.feedback(2, on: 1, value: 0.8, name: "helpful")])
+        let checkpoint = processor.checkpoint()
+        #expect(processor.watermark == watermark && checkpoint.results.isEmpty)
+        let deltas = checkpoint.feedbackDeltas()
+        #expect(deltas.map(\.name) == ["helpful", "quality"])
+        #expect(deltas.allSatisfy { $0.window == Window(start: Make.start, end: Make.start + 1_000) })
+        #expect(deltas.map(\.values.sum) == [0.8, 0.3] && deltas[0].key.arm == .candidate)
+        let pane = try #require(checkpoint.evidence().first)
+        #expect(pane.counts.requests == 0 && pane.counts.quality.count(below: 0.5) == 1 && pane.number == 2)
+        #expect(pane.candidateWeight == 0.1 && pane.key.step == 1)
+    }
+
+    @Test("A repeat is dropped by id, early or by the store")
+    func idempotent() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentFeedback = 2 })
+        processor.feed([canary(1), Make.feedback(1, on: 1), Make.feedback(1, on: 1)])
+        #expect(processor.counts.duplicates == 1)
+        processor.feed([Make.feedback(2, on: 1), Make.feedback(3, on: 1), Make.feedback(1, on: 1, value: 0)])
+        let checkpoint = processor.checkpoint()
+        #expect(checkpoint.feedback.count == 4)
+        let stored: Set = [Make.id(1_000_001)]
+        #expect(checkpoint.feedbackDeltas(refusing: stored).map(\.values.n) == [2])
+        #expect(checkpoint.evidence(refusing: stored).map(\.counts.quality.moments.n) == [2])
+    }
+
+    @Test("A key speaks of its own requests only; an operator of any")
+    func ownRequests() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([
+            canary(1), Make.feedback(1, on: 1, key: "other"), Make.feedback(2, on: 1, key: nil),
+            Make.feedback(3, on: 1, key: "web"),
+        ])
+        let checkpoint = processor.checkpoint()
+        #expect(checkpoint.feedback.map(\.id) == [Make.id(1_000_002), Make.id(1_000_003)])
+        #expect(checkpoint.deadLetters.map(\.reason) == [.notOwnRequest])
+    }
+
+    @Test("Feedback waits for its request: for one still to come, and for one that is looked up")
+    func waits() throws {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([Make.feedback(1, on: 5), Make.feedback(2, on: 6), Make.feedback(3, on: 6)])
+        #expect(processor.unresolvedFeedback() == [Make.id(5), Make.id(6)])
+        processor.feed([canary(5)])
+        #expect(processor.unresolvedFeedback() == [Make.id(6)])
+        // Waiting survives a restart.
+        let restored = PartitionProcessor(
+            partition: 0, settings: Make.settings(), restoring: try processor.checkpoint().state.stored())
+        #expect(restored.unresolvedFeedback() == [Make.id(6)])
+        guard case .request(let record) = canary(6) else { return }
+        restored.resolve([Make.id(6): RequestRow(record)], now: Make.start)
+        #expect(restored.unresolvedFeedback().isEmpty)
+        #expect(restored.checkpoint().feedback.map(\.request) == [Make.id(6), Make.id(6)])
+    }
+
+    @Test("What waits too long, or too many, becomes a dead letter")
+    func bounded() {
+        let settings = Make.settings {
+            $0.pendingFeedback = 2
+            $0.pendingFeedbackMs = 1_000
+        }
+        let processor = PartitionProcessor(partition: 0, settings: settings)
+        processor.feed([Make.feedback(1, on: 1), Make.feedback(2, on: 2), Make.feedback(3, on: 3)])
+        processor.resolve([:], now: Make.start + 999)
+        #expect(processor.unresolvedFeedback() == [Make.id(2), Make.id(3)])
+        processor.resolve([:], now: Make.start + 1_000)
+        let dead = processor.checkpoint().deadLetters
+        #expect(dead.map(\.offset) == [0, 1, 2] && dead.allSatisfy { $0.reason == .requestUnknown })
+    }
+
+    @Test("Feedback follows its request even when many others came between")
+    func forgotten() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentRequests = 3 })
+        for number in 1...5 as ClosedRange<UInt64> { processor.feed([canary(number)]) }
+        processor.feed([Make.feedback(1, on: 1), Make.feedback(2, on: 3)])
+        #expect(processor.unresolvedFeedback() == [Make.id(1)])
+        #expect(processor.checkpoint().feedback.map(\.request) == [Make.id(3)])
+    }
+}

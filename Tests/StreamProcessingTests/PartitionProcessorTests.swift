@@ -1,0 +1,137 @@
+import Core
+import Statistics
+import StreamProcessing
+import Telemetry
+import Testing
+
+@Suite struct PartitionProcessorTests {
+    @Test("A window's result adds up what its requests say")
+    func aggregates() throws {
+        let processor = PartitionProcessor(partition: 3, settings: Make.settings())
+        processor.feed(
+            [
+                Make.request(1, at: 10) {
+                    $0.tokens = TokenUsage(input: 100, output: 20)
+                    $0.ttftMs = 40
+                    $0.totalMs = 250
+                },
+                Make.request(2, at: 20, outcome: .upstreamError) {
+                    $0.error = .overloaded
+                    $0.cost = nil
+                },
+                Make.request(3, at: 30, outcome: .clientGone),
+                Make.request(4, at: 40, outcome: .rejected) { $0.cost = nil },
+                Make.request(5, at: 1_500),
+            ], ms: 2_000)
+        let checkpoint = processor.checkpoint()
+        let result = try #require(checkpoint.results.first)
+        #expect(checkpoint.results.count == 1 && result.partition == 3 && result.pane == 0)
+        #expect(result.window == Window(start: Make.start, end: Make.start + 1_000))
+        #expect(result.key == WindowKey(route: "chat", modelKey: "openai/small", arm: .stable, policy: 1))
+        let sums = result.aggregate
+        #expect(sums.requests == 4 && sums.failures == 1 && sums.errors == [.overloaded: 1])
+        #expect(sums.cost.n == 2 && sums.cost.sum == 2_000 && sums.unknownCost == 1)
+        #expect(sums.inputTokens.sum == 100 && sums.outputTokens.sum == 20)
+        #expect(sums.latency.count == 1 && sums.ttft.count == 1)
+        #expect(checkpoint.requests.map(\.id) == (1...5).map { Make.id($0) })
+        #expect(checkpoint.state.nextOffset == 5 && processor.counts.requests == 5)
+    }
+
+    @Test("A checkpoint holds only what changed since the last")
+    func changes() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.latenessMs = 5_000 })
+        processor.feed([Make.request(1, at: 10)], ms: 3_000)
+        let first = processor.checkpoint()
+        #expect(first.changedWindows.count == 1 && first.results.isEmpty && first.purgedWindows.isEmpty)
+        let quiet = processor.checkpoint()
+        #expect(quiet.changedWindows.isEmpty && quiet.requests.isEmpty && quiet.state == first.state)
+        processor.feed([Make.request(2, at: 1_500)], ms: 3_000)
+        let second = processor.checkpoint()
+        #expect(second.results.map(\.pane) == [0])
+        #expect(second.changedWindows.map(\.fired) == [true, false])
+        processor.feed([Make.request(3, at: 20), Make.request(4, at: 30)], ms: 3_000)
+        let late = processor.checkpoint()
+        #expect(late.results.map(\.pane) == [1] && late.results.first?.aggregate.requests == 3)
+        processor.feed([Make.request(5, at: 6_100)], ms: 6_100)
+        #expect(processor.checkpoint().purgedWindows.map(\.window.start) == [Make.start])
+    }
+
+    @Test("A number that its producer has used before is dropped; another producer's is not")
+    func duplicates() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([
+            Make.request(1, at: 10, producer: "a/1", seq: 7), Make.request(1, at: 10, producer: "a/1", seq: 7),
+            Make.request(2, at: 10, producer: "a/1", seq: 6), Make.request(3, at: 10, producer: "a/2", seq: 7),
+            Make.request(4, at: 10, producer: "a/1", seq: 9),
+        ])
+        #expect(processor.counts.requests == 3 && processor.counts.duplicates == 2)
+        #expect(processor.checkpoint().state.producers["a/1"]?.seq == 9)
+    }
+
+    @Test("Only so many producers are remembered, and the longest silent one is forgotten")
+    func producersAreBounded() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.producers = 2 })
+        for (number, producer) in ["a", "b", "a", "c"].enumerated() {
+            processor.feed([Make.request(UInt64(number), at: 10, producer: producer, seq: Int64(number) + 1)])
+        }
+        #expect(processor.checkpoint().state.producers.keys.sorted() == ["a", "c"])
+    }
+
+    @Test("Dead letters carry their place, reason and bytes, and the offsets go on")
+    func deadLetters() {
+        let processor = PartitionProcessor(partition: 2, settings: Make.settings { $0.deadLetterBytes = 4 })
+        processor.reject(offset: 0, reason: .malformedJSON, detail: "broken", raw: Array("abcdef".utf8), now: 5)
+        processor.skip(offset: 1)
+        processor.feed([Make.request(1, at: 90_000), Make.request(2, at: 2_000), Make.request(3, at: 900)], ms: 29_999)
+        let dead = processor.checkpoint().deadLetters
+        #expect(dead.map(\.offset) == [0, 2, 4] && dead.map(\.reason) == [.malformedJSON, .future, .late])
+        #expect(dead[0].raw == Array("abcd".utf8) && dead[0].partition == 2 && dead[0].at == 5)
+        #expect(dead.allSatisfy { !$0.detail.isEmpty })
+        #expect(processor.position == 5 && processor.counts.skipped == 1)
+    }
+
+    @Test("A share of plain requests is kept by id; all that later judgements need always is")
+    func keptRequests() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.keepRequests = 0.25 })
+        for number in 0..<4_000 as Range<UInt64> { processor.feed([Make.request(number, at: 0)]) }
+        let kept = processor.checkpoint().requests
+        #expect((800...1_200).contains(kept.count))
+        #expect(kept.allSatisfy { RequestRecord.isSelected($0.id, share: 0.25) })
+        let other = PartitionProcessor(partition: 0, settings: Make.settings { $0.keepRequests = 0 })
+        other.feed([
+            Make.request(1, at: 0), Make.request(2, at: 0, outcome: .timeout),
+            Make.request(3, at: 0) { $0.arm = .explore }, Make.request(4, at: 0) { $0.arm = .shadow },
+            Make.request(5, at: 0) { $0.arm = .holdout }, Make.request(6, at: 0) { $0.rollout = Make.id(9) },
+        ])
+        #expect(other.checkpoint().requests.map(\.id) == (2...6).map { Make.id($0) })
+    }
+
+    @Test("Evidence needs a rollout and a compared arm, and does not wait for the watermark")
+    func evidence() throws {
+        func canary(_ number: UInt64, _ arm: Arm, outcome: Outcome = .complete) -> LogEvent {
+            Make.request(number, at: 10, outcome: outcome) {
+                $0.rollout = Make.id(77)
+                $0.step = 2
+                $0.arm = arm
+                $0.candidateWeight = 0.05
+                if outcome != .complete { $0.error = .server }
+            }
+        }
+        let processor = PartitionProcessor(partition: 1, settings: Make.settings())
+        processor.feed([
+            canary(1, .candidate), canary(2, .candidate, outcome: .upstreamError), canary(3, .stable),
+            canary(4, .explore), canary(5, .holdout), Make.request(6, at: 10),
+        ])
+        let panes = processor.checkpoint().evidence()
+        #expect(panes.map(\.key.arm) == [.candidate, .stable] && panes.map(\.number) == [1, 1])
+        let candidate = try #require(panes.first)
+        #expect(candidate.key == EvidenceKey(rollout: Make.id(77), step: 2, arm: .candidate))
+        #expect(candidate.candidateWeight == 0.05 && candidate.partition == 1)
+        #expect(candidate.counts.requests == 2 && candidate.counts.failures == 1)
+        #expect(candidate.counts.errors == [.server: 1] && candidate.counts.latency.count == 1)
+        #expect(candidate.counts.cost.count == 2 && candidate.counts.costMoments.sum == 2_000)
+        #expect(processor.checkpoint().evidence().isEmpty)
+        processor.feed([canary(7, .stable)])
+        #expect(processor.checkpoint().evidence().map(\.number) == [2])
+    }
+}
