@@ -84,7 +84,7 @@ let package = Package(
         ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
         ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging]),
         ours("Observability", ["Core", logging]),
-        ours("ControlAPI", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", hummingbird, crypto, logging, lifecycle], resources: [.embedInCode("Console")]),
+        ours("ControlAPI", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", hummingbird, .product(name: "NIOCore", package: "swift-nio"), logging, lifecycle], resources: [.embedInCode("Console")]),
         ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),
 
         // Assembly.

@@ -1,1 +1,93 @@
-// Filled by its first user.
+package import ControlLoop
+package import Core
+package import Decisions
+package import Hummingbird
+package import Policy
+package import Telemetry
+
+/// Gives people's commands to the control loop. Implemented where the loop is run.
+package protocol CommandHandling: Sendable {
+    /// - Throws: `TrimtabError` when the command cannot be carried out as the route stands.
+    func handle(_ command: Command, route: RouteName, by actor: String) async throws -> CommandResult
+}
+
+/// Takes feedback into the event log.
+package protocol FeedbackSink: Sendable {
+    /// - Throws: `TrimtabError` when the log cannot take it.
+    func append(_ feedback: Feedback) async throws
+}
+
+/// The REST interface, the console, health and metrics, on one port.
+package struct ControlAPI: Sendable {
+    package typealias Store = ControlStore & AdminStore
+
+    let store: any Store
+    let commands: any CommandHandling
+    let feedback: any FeedbackSink
+    let hasher: KeyHasher
+    let settings: ControlAPISettings
+    let hooks: Hooks
+    let authenticator: Authenticator
+    let events: EventHub
+    let idempotency = IdempotencyCache()
+
+    /// What the server adds that the API does not know how to do.
+    package struct Hooks: Sendable {
+        /// The Prometheus text of the whole process.
+        package var metrics: @Sendable () -> String = { "" }
+        /// Called once a request with its method, status and duration in seconds.
+        package var record: @Sendable (_ method: String, _ status: Int, _ seconds: Double) -> Void = { _, _, _ in }
+        /// Readiness checks by name; each says `nil`, or why it is not ready.
+        package var checks: [(name: String, run: @Sendable () async -> String?)] = []
+        /// Makes a decision again from its stored input, and the name of the engine that does.
+        package var replay: @Sendable (DecisionInput) -> DecisionOutcome
+        package var engine: String
+        /// Milliseconds since the epoch.
+        package var now: @Sendable () -> Int64
+
+        package init(
+            engine: String, replay: @escaping @Sendable (DecisionInput) -> DecisionOutcome,
+            now: @escaping @Sendable () -> Int64
+        ) {
+            self.engine = engine
+            self.replay = replay
+            self.now = now
+        }
+    }
+
+    package init(
+        store: any Store, commands: any CommandHandling, feedback: any FeedbackSink, hasher: KeyHasher,
+        settings: ControlAPISettings, hooks: Hooks
+    ) {
+        self.store = store
+        self.commands = commands
+        self.feedback = feedback
+        self.hasher = hasher
+        self.settings = settings
+        self.hooks = hooks
+        authenticator = Authenticator(store: store, hasher: hasher, now: hooks.now)
+        events = EventHub(store: store)
+    }
+
+    /// A service for the server's group. It stops accepting and ends its event streams on graceful shutdown.
+    ///
+    /// - Parameter onRunning: called with the port in use, which matters when the setting is 0.
+    package func makeApplication(
+        onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) -> Application<APIResponder> {
+        Application(
+            responder: APIResponder(api: self),
+            configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+            services: [events],
+            onServerRunning: { await onRunning($0.localAddress?.port ?? 0) },
+            logger: settings.logger)
+    }
+
+    /// Open event streams, for metrics.
+    package var openEventStreams: Int { events.count }
+
+    func newID() -> UUIDv7 {
+        var generator = SystemRandomNumberGenerator()
+        return UUIDv7(milliseconds: hooks.now(), using: &generator)
+    }
+}

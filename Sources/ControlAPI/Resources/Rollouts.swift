@@ -1,0 +1,151 @@
+import ControlLoop
+import Core
+import Hummingbird
+import Policy
+import Rollouts
+
+extension ControlAPI {
+    static let rolloutEndpoints: [Endpoint] = [
+        Endpoint(
+            "GET", "/api/v1/rollouts", .viewer, "Lists rollouts, newest first.",
+            query: ["route", "state", "limit", "cursor"]
+        ) { api, call in
+            let page = try await call.page(
+                state: call.query["state"], id: \Rollout.id, view: { RolloutView(rollout: $0, whole: false) }
+            ) { try await api.store.rollouts($0) }
+            return Answer.json(page)
+        },
+        Endpoint(
+            "POST", "/api/v1/rollouts", .operator, "Starts a canary of an existing policy version.", creates: true
+        ) { api, call in try await api.startRollout(call) },
+        Endpoint("GET", "/api/v1/rollouts/{id}", .viewer, "One rollout with what happened on it.") { api, call in
+            Answer.resource(RolloutView(rollout: try await api.rollout(call), whole: true), for: call)
+        },
+        Endpoint(
+            "GET", "/api/v1/rollouts/{id}/evidence", .viewer, "What each arm showed, and each guardrail's evidence."
+        ) {
+            api, call in Answer.resource(EvidenceView(try await api.rollout(call)), for: call)
+        },
+        verb("pause", "Holds the weight and the step's clock; guardrails go on.") { rollout, _ in
+            .pause(rollout: rollout.id)
+        },
+        verb("resume", "Lets a paused rollout go on.") { rollout, _ in .resume(rollout: rollout.id) },
+        verb("promote", "To 100 % at once, whatever the evidence.") { rollout, _ in .promote(rollout: rollout.id) },
+        verb("abort", "Weight 0 at once.") { rollout, reason in .abort(rollout: rollout.id, reason: reason) },
+    ]
+
+    private static func verb(
+        _ verb: String, _ summary: String, command: @escaping @Sendable (Rollout, _ reason: String) -> Command
+    ) -> Endpoint {
+        Endpoint("POST", "/api/v1/rollouts/{id}:\(verb)", .operator, summary) { api, call in
+            let reason = call.body.isEmpty ? nil : try call.decode(ReasonBody.self).reason
+            let rollout = try await api.rollout(call)
+            return try await api.run(
+                command(rollout, reason ?? "asked by \(call.actor)"), on: rollout.route, call)
+        }
+    }
+
+    private func rollout(_ call: Call) async throws -> Rollout {
+        let id = try call.id("rollout")
+        guard let rollout = try await store.rollout(id) else {
+            throw Problem.notFound(
+                "There is no rollout \(id).", remedy: "`trimtab rollouts list` shows those there are.")
+        }
+        return rollout
+    }
+
+    private func startRollout(_ call: Call) async throws -> Response {
+        let body = try call.decode(StartBody.self)
+        guard try await store.state(of: body.route) != nil else {
+            throw Violation("/route", "There is no route '\(body.route)'.")
+        }
+        guard try await store.policy(body.route, version: body.policy) != nil else {
+            throw Violation("/policy", "The route '\(body.route)' has no policy version \(body.policy).")
+        }
+        let command = Command.startRollout(policy: body.policy, goal: body.goal ?? .neutral, reason: body.reason)
+        let result = try await commands.handle(command, route: body.route, by: call.actor)
+        var response = Answer.json(CommandView(result: result), status: result.rollout == nil ? 200 : 201)
+        if let id = result.rollout { response.headers[.location] = "/api/v1/rollouts/\(id)" }
+        return response
+    }
+}
+
+private struct StartBody: RequestBody {
+    let route: RouteName
+    let policy: Int
+    let goal: RolloutPlan.Goal?
+    let reason: String
+
+    static let shape = Shape.object(["route": .value, "policy": .value, "goal": .value, "reason": .value])
+}
+
+private struct ReasonBody: RequestBody {
+    let reason: String?
+    static let shape = Shape.object(["reason": .value])
+}
+
+/// A rollout for people; whole, also what happened on it.
+struct RolloutView: Encodable {
+    let rollout: Rollout
+    let whole: Bool
+
+    private enum CodingKeys: String, CodingKey {
+        case id, route, stable, candidate, decision, reason, plan, state, step, steps, weight, timeline, active, detail
+        case createdAt = "created_at"
+        case createdBy = "created_by"
+        case stepStartedAt = "step_started_at"
+        case endedAt = "ended_at"
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(rollout.id, forKey: .id)
+        try container.encode(rollout.route, forKey: .route)
+        try container.encode(rollout.stable, forKey: .stable)
+        try container.encode(rollout.candidate, forKey: .candidate)
+        try container.encodeIfPresent(rollout.decision, forKey: .decision)
+        try container.encode(rollout.reason, forKey: .reason)
+        try container.encode(rollout.phase.name, forKey: .state)
+        try container.encode(rollout.phase.explanation, forKey: .detail)
+        try container.encode(rollout.isActive, forKey: .active)
+        try container.encodeIfPresent(rollout.phase.step, forKey: .step)
+        try container.encode(rollout.plan.steps, forKey: .steps)
+        try container.encode(rollout.weight, forKey: .weight)
+        try container.encode(rollout.createdAt, forKey: .createdAt)
+        try container.encode(rollout.createdBy, forKey: .createdBy)
+        try container.encode(rollout.stepStartedAt, forKey: .stepStartedAt)
+        try container.encodeIfPresent(rollout.endedAt, forKey: .endedAt)
+        guard whole else { return }
+        try container.encode(rollout.plan, forKey: .plan)
+        try container.encode(rollout.timeline, forKey: .timeline)
+    }
+}
+
+extension RolloutPhase {
+    /// One sentence on how far it has come.
+    var explanation: String {
+        switch self {
+        case .progressing(let step): "Step \(step + 1) is gathering evidence."
+        case .paused(let step, let by): "Paused in step \(step + 1) by \(by); guardrails go on."
+        case .promoted: "The candidate became stable."
+        case .ended(.guardrail(let guardrail)): "Rolled back: \(guardrail.statement)."
+        case .ended(.fastLane(let failures, let first)):
+            "Rolled back: \(failures) of the first \(first) requests failed."
+        case .ended(.aborted(let by)): "Aborted by \(by)."
+        case .ended(.inconclusive): "Ended at its deadline without proof of the promised gain."
+        case .ended(.noData): "Ended at its deadline without enough requests to judge."
+        }
+    }
+}
+
+extension Guardrail {
+    /// What its evidence says when it passes the limit.
+    var statement: String {
+        switch self {
+        case .errors: "the candidate fails more often"
+        case .slow: "the candidate is slow more often"
+        case .dear: "the candidate is dear more often"
+        case .badAnswers: "the candidate gives more bad answers"
+        }
+    }
+}
