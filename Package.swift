@@ -110,7 +110,7 @@ let package = Package(
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("GatewayTests", ["Gateway", "Policy", "Telemetry", "Core"]),
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "Policy", "Telemetry", "Core", yams] + nio),
-        tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging]),
+        tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
         tests("ServerTests", ["Server", "Simulation", "Gateway", "EventLog", "StateStore", "ControlLoop", "Policy", "Telemetry", "Core"]),
         tests("StyleTests", []),

@@ -62,6 +62,16 @@ package struct RolloutHistory: Codable, Sendable, Equatable {
         self.rolledBack = rolledBack
         self.byDecision = byDecision
     }
+
+    enum CodingKeys: String, CodingKey {
+        case rollout, promoted
+        case fromModel = "from_model"
+        case toModel = "to_model"
+        case startedAt = "started_at"
+        case endedAt = "ended_at"
+        case rolledBack = "rolled_back"
+        case byDecision = "by_decision"
+    }
 }
 
 package struct DecisionSettings: Codable, Sendable, Equatable {
@@ -85,6 +95,19 @@ package struct DecisionSettings: Codable, Sendable, Equatable {
     package var oscillationMs: Int64 = 24 * 3_600_000
 
     package init() {}
+
+    enum CodingKeys: String, CodingKey {
+        case lookbackMs = "lookback_ms"
+        case minAnswers = "min_answers"
+        case nonInferiorProbability = "non_inferior_probability"
+        case betterProbability = "better_probability"
+        case minCostGain = "min_cost_gain"
+        case minQualityGain = "min_quality_gain"
+        case latencySlack = "latency_slack"
+        case cooldownMs = "cooldown_ms"
+        case rollbackCooldownsMs = "rollback_cooldowns_ms"
+        case oscillationMs = "oscillation_ms"
+    }
 }
 
 /// A proposed change with its forecast.
@@ -100,6 +123,11 @@ package struct Candidate: Codable, Sendable, Equatable {
         self.edits = edits
         self.forecast = forecast
     }
+
+    enum CodingKeys: String, CodingKey {
+        case strategy, edits, forecast
+        case modelKey = "model_key"
+    }
 }
 
 /// Forecast objectives, each with a 95 % interval; `nil` is unknown and is never treated as good.
@@ -113,6 +141,13 @@ package struct Forecast: Codable, Sendable, Equatable {
     package var answers: Int64 = 0
 
     package init() {}
+
+    enum CodingKeys: String, CodingKey {
+        case quality, answers
+        case costPer1000 = "cost_per_1000_usd"
+        case latencyP95Ms = "latency_p95_ms"
+        case failureRate = "failure_rate"
+    }
 }
 
 /// Why a candidate was not chosen, or that it was.
@@ -132,6 +167,11 @@ package struct Alternative: Codable, Sendable, Equatable {
         self.verdict = verdict
         self.reason = reason
         self.probabilities = probabilities
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case candidate, verdict, reason, probabilities
+        case onFront = "on_front"
     }
 
     package enum Verdict: String, Codable, Sendable {

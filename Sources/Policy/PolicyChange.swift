@@ -8,6 +8,13 @@ package enum PolicyEdit: Codable, Sendable, Equatable {
     case setFallbacks([String])
     case setTimeouts(RoutingPolicy.Timeouts)
 
+    enum CodingKeys: String, CodingKey {
+        case replaceTarget = "replace_target"
+        case setSelector = "set_selector"
+        case setFallbacks = "set_fallbacks"
+        case setTimeouts = "set_timeouts"
+    }
+
     /// The policy key this edit writes.
     package var key: String {
         switch self {

@@ -39,9 +39,14 @@ struct WindowSeries: Encodable {
         }
         items = points.sorted { $0.key < $1.key }.map { start, groups in
             var total = Figures()
-            for figures in groups.values { total.merge(figures) }
+            var policies: [Int: Figures] = [:]
+            for (key, figures) in groups {
+                total.merge(figures)
+                if key.followsPolicy { policies[key.policy, default: Figures()].merge(figures) }
+            }
             return Point(
                 start: start, end: start + step, total: total,
+                policies: policies.sorted { $0.key < $1.key }.map { PolicyFigures(policy: $0.key, figures: $0.value) },
                 groups: groups.sorted { $0.key < $1.key }.map { Group(key: $0.key, figures: $0.value) })
         }
     }
@@ -50,6 +55,15 @@ struct WindowSeries: Encodable {
         let policy: Int
         let arm: Arm
         let model: String
+
+        /// Whether the policy chose the target, as against chance or a tester.
+        var followsPolicy: Bool {
+            switch arm {
+            case .stable, .candidate, .holdout: true
+            case .explore, .forced, .shadow: false
+            }
+        }
+
         static func < (a: Self, b: Self) -> Bool {
             (a.policy, a.arm.rawValue, a.model) < (b.policy, b.arm.rawValue, b.model)
         }
@@ -58,16 +72,32 @@ struct WindowSeries: Encodable {
     struct Point: Encodable {
         let start, end: Int64
         let total: Figures
+        /// By policy version, over the arms that follow it.
+        let policies: [PolicyFigures]
         let groups: [Group]
 
-        enum CodingKeys: String, CodingKey { case start, end, groups }
+        enum CodingKeys: String, CodingKey { case start, end, policies, groups }
 
         func encode(to encoder: any Encoder) throws {
             try total.encode(to: encoder)
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(start, forKey: .start)
             try container.encode(end, forKey: .end)
+            try container.encode(policies, forKey: .policies)
             try container.encode(groups, forKey: .groups)
+        }
+    }
+
+    struct PolicyFigures: Encodable {
+        let policy: Int
+        let figures: Figures
+
+        enum CodingKeys: String, CodingKey { case policy }
+
+        func encode(to encoder: any Encoder) throws {
+            try figures.encode(to: encoder)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(policy, forKey: .policy)
         }
     }
 
