@@ -95,6 +95,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Core", "PostgresClient", "KafkaClient"], path: "Tests/TestSupport",
             swiftSettings: rules),
+        .executableTarget(
+            name: "trimtab-bench",
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog"],
+            path: "Tests/Benchmarks", swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),
         tests("PolicyTests", ["Policy", "Core"]),

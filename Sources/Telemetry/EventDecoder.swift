@@ -17,9 +17,16 @@ package final class EventDecoder {
     package init() {}
 
     package func decode(_ bytes: [UInt8], kind: LogEvent.Kind) throws(EventError) -> LogEvent {
+        try decode(bytes, bytes.indices, kind: kind)
+    }
+
+    /// Decodes the event that lies in a part of a batch's bytes.
+    package func decode(_ bytes: [UInt8], _ part: Range<Int>, kind: LogEvent.Kind) throws(EventError) -> LogEvent {
         // `withUnsafeBytes` does not carry a typed error through, so the outcome is carried as a value.
         let outcome = unsafe bytes.withUnsafeBytes { raw in
-            Result { () throws(EventError) in unsafe try decode(raw, kind: kind) }
+            Result { () throws(EventError) in
+                unsafe try decode(UnsafeRawBufferPointer(rebasing: raw[part]), kind: kind)
+            }
         }
         return try outcome.get()
     }
