@@ -1,0 +1,59 @@
+package import StreamProcessing
+
+/// Where the stream stands, for metrics and readiness.
+package struct StreamStatistics: Sendable, Equatable {
+    package struct Partition: Sendable, Equatable {
+        package var position: Int64
+        /// The offset after the newest record, as far as known.
+        package var end: Int64?
+        /// Milliseconds since the epoch; `nil` before the first event.
+        package var watermark: Int64?
+        package var openWindows: Int
+
+        package var lag: Int64? { end.map { max(0, $0 - position) } }
+    }
+
+    /// The partitions owned now.
+    package var partitions: [Int: Partition] = [:]
+    /// Summed over all partitions since the start.
+    package var counts = StreamCounts()
+    /// Records that the log's bound has overtaken before they were read.
+    package var lost: Int64 = 0
+    package var checkpoints: Int64 = 0
+    package var failedCheckpoints: Int64 = 0
+    package var fenced: Int64 = 0
+    /// When the last checkpoint was stored, milliseconds since the epoch.
+    package var lastCheckpointAt: Int64?
+    package var lastCheckpointMs: Double?
+    /// Assigned partitions that wait for the store.
+    package var waiting = 0
+
+    package init() {}
+
+    /// The watermark of the whole: results before it are final. `nil` until every partition has one.
+    package var watermark: Int64? {
+        let known = partitions.values.compactMap(\.watermark)
+        return known.count == partitions.count ? known.min() : nil
+    }
+}
+
+extension StreamCounts {
+    /// What was added since `earlier`.
+    func since(_ earlier: StreamCounts) -> StreamCounts {
+        var difference = self
+        difference.requests -= earlier.requests
+        difference.duplicates -= earlier.duplicates
+        difference.repeatedOffsets -= earlier.repeatedOffsets
+        difference.skipped -= earlier.skipped
+        difference.deadLetters -= earlier.deadLetters
+        return difference
+    }
+
+    mutating func add(_ other: StreamCounts) {
+        requests += other.requests
+        duplicates += other.duplicates
+        repeatedOffsets += other.repeatedOffsets
+        skipped += other.skipped
+        deadLetters += other.deadLetters
+    }
+}
