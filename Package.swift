@@ -93,7 +93,8 @@ let package = Package(
 
         // Tests and benchmarks.
         .target(
-            name: "TestSupport", dependencies: ["Core", "PostgresClient", "KafkaClient"], path: "Tests/TestSupport",
+            name: "TestSupport",
+            dependencies: ["Core", "PostgresClient", "KafkaClient", "StreamProcessing", "Telemetry"], path: "Tests/TestSupport",
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",

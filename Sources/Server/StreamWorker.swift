@@ -33,6 +33,8 @@ package actor StreamWorker {
 
     /// Events processed in one go, a few milliseconds' work, before other tasks get their turn.
     private static let slice = 256
+    /// How soon a stop is noticed.
+    private static let longestWait = Duration.milliseconds(100)
 
     private let reader: any EventLogReader
     private let store: any StreamStore
@@ -50,7 +52,7 @@ package actor StreamWorker {
     private var checkpointAt = ContinuousClock.now
     private var retryMs: Int64
     private var unstored = 0
-    private var stopping = false
+    private let stopping = Mutex(false)
     private let shared = Mutex(StreamStatistics())
 
     /// - Parameters:
@@ -77,23 +79,32 @@ package actor StreamWorker {
     ///
     /// - Throws: `TrimtabError` when the log cannot be read any more without a person's help.
     package func run() async throws {
-        checkpointAt = .now + .milliseconds(settings.checkpointMs)
-        do {
-            while !stopping, !Task.isCancelled { try await turn() }
-        } catch is CancellationError {
-            // Asked to stop while waiting.
-        } catch {
-            await finish()
-            throw error
+        // The work is a task of its own, so that cancelling lets it finish a checkpoint instead of breaking one off.
+        let work = Task { try await self.work() }
+        try await withTaskCancellationHandler {
+            try await work.value
+        } onCancel: {
+            stop()
         }
-        await finish()
     }
 
     /// Ends `run` after the present turn.
-    package func stop() { stopping = true }
+    package nonisolated func stop() { stopping.withLock { $0 = true } }
+
+    private func work() async throws {
+        checkpointAt = .now + .milliseconds(settings.checkpointMs)
+        do {
+            while !stopping.withLock({ $0 }) { try await turn() }
+            try await checkpoint(Array(owned.keys))
+        } catch {
+            await reader.close()
+            throw error
+        }
+        await reader.close()
+    }
 
     private func turn() async throws {
-        let wait = max(.zero, min(checkpointAt - .now, .milliseconds(settings.checkpointMs)))
+        let wait = max(.zero, min(checkpointAt - .now, Self.longestWait))
         switch try await reader.next(timeout: wait) {
         case .assigned(let partitions):
             unclaimed.formUnion(partitions)
@@ -162,16 +173,6 @@ package actor StreamWorker {
         try await reader.pause(Array(partitions))
     }
 
-    private func finish() async {
-        // A task of its own: what is left is to be stored although this one may be cancelled.
-        await Task {
-            try? await checkpoint(Array(owned.keys))
-            owned = [:]
-            unclaimed = []
-            await reader.close()
-        }.value
-    }
-
     // MARK: Work
 
     private func process(_ batch: EventBatch) async {
@@ -222,8 +223,6 @@ package actor StreamWorker {
             guard !checkpoints.isEmpty else { return }
             let fenced = try await store.commit(checkpoints)
             try await stored(checkpoints, fenced: fenced, took: ContinuousClock.now - began)
-        } catch is CancellationError {
-            throw CancellationError()
         } catch {
             // The commit may or may not have happened; what is stored decides when the partitions are claimed again.
             shared.withLock { $0.failedCheckpoints += 1 }

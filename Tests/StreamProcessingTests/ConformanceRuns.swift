@@ -1,6 +1,7 @@
 import Statistics
 import StreamProcessing
 import Telemetry
+import TestSupport
 
 /// Shows values as the conformance set writes them.
 enum Show {
@@ -88,7 +89,7 @@ struct PartitionRun {
 /// Runs a case of several instances over one store.
 struct InstanceRun {
     private struct Owner {
-        var epoch: Int
+        var epoch: Int64
         var processor: PartitionProcessor
     }
 

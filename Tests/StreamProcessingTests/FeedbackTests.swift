@@ -2,6 +2,7 @@ import Core
 import Statistics
 import StreamProcessing
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct FeedbackTests {

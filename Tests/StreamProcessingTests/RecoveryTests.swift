@@ -2,6 +2,7 @@ import Core
 import StreamProcessing
 import Statistics
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct RecoveryTests {
