@@ -1,0 +1,110 @@
+/// A parameter as it goes to the server: in the text format, or as bytes.
+package enum PostgresValue: Sendable, Equatable {
+    case null
+    case text(String)
+    case bytes([UInt8])
+
+    /// The text form, as it stands inside an array literal or a COPY field; `nil` is NULL.
+    var text: String? {
+        switch self {
+        case .null: nil
+        case .text(let text): text
+        case .bytes(let bytes): "\\x" + hexadecimal(bytes)
+        }
+    }
+}
+
+/// A type that can be a parameter.
+package protocol PostgresEncodable: Sendable {
+    var postgresValue: PostgresValue { get }
+}
+
+extension String: PostgresEncodable {
+    /// U+0000 cannot be in a text value; it becomes U+FFFD, the sign of an unreadable character.
+    package var postgresValue: PostgresValue {
+        .text(utf8.contains(0) ? String(map { $0 == "\0" ? "\u{fffd}" : $0 }) : self)
+    }
+}
+extension Int: PostgresEncodable {
+    package var postgresValue: PostgresValue { .text(String(self)) }
+}
+extension Int64: PostgresEncodable {
+    package var postgresValue: PostgresValue { .text(String(self)) }
+}
+extension Double: PostgresEncodable {
+    package var postgresValue: PostgresValue { .text(description) }
+}
+extension Bool: PostgresEncodable {
+    package var postgresValue: PostgresValue { .text(self ? "t" : "f") }
+}
+/// Bytes are a `bytea`; any other array is a `PostgresArray`.
+extension Array: PostgresEncodable where Element == UInt8 {
+    package var postgresValue: PostgresValue { .bytes(self) }
+}
+extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {
+    package var postgresValue: PostgresValue { self?.postgresValue ?? .null }
+}
+
+/// A one-dimensional array parameter, for `unnest($1::bigint[])`: many rows in one statement.
+package struct PostgresArray: PostgresEncodable {
+    package let postgresValue: PostgresValue
+
+    package init(_ elements: [some PostgresEncodable]) {
+        var literal = "{"
+        for (index, element) in elements.enumerated() {
+            if index > 0 { literal += "," }
+            guard let text = element.postgresValue.text else {
+                literal += "NULL"
+                continue
+            }
+            literal += "\""
+            for scalar in text.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { literal += "\\" }
+                literal.unicodeScalars.append(scalar)
+            }
+            literal += "\""
+        }
+        postgresValue = .text(literal + "}")
+    }
+}
+
+/// Rows for `COPY … FROM STDIN`, in COPY's text format.
+package struct CopyRows: Sendable {
+    package private(set) var bytes: [UInt8] = []
+    package private(set) var count = 0
+
+    package init() {}
+
+    package mutating func append(_ fields: [any PostgresEncodable]) {
+        for (index, field) in fields.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: "\t")) }
+            append(field.postgresValue.text)
+        }
+        bytes.append(UInt8(ascii: "\n"))
+        count += 1
+    }
+
+    private mutating func append(_ field: String?) {
+        guard let field else { return bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "N")]) }
+        for byte in field.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"): bytes.append(contentsOf: [byte, byte])
+            case UInt8(ascii: "\t"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "t")])
+            case UInt8(ascii: "\n"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
+            case UInt8(ascii: "\r"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "r")])
+            default: bytes.append(byte)
+            }
+        }
+    }
+}
+
+func hexadecimal(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity(2 * bytes.count)
+    for byte in bytes {
+        text.append(digits[Int(byte >> 4)])
+        text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+}
