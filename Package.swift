@@ -89,7 +89,7 @@ let package = Package(
 
         // Assembly.
         ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, logging, crypto] + nio),
-        .executableTarget(name: "trimtab", dependencies: ["Server", arguments], swiftSettings: rules),
+        .executableTarget(name: "trimtab", dependencies: ["Server", "Core", arguments, yams] + nio, swiftSettings: rules),
 
         // Tests and benchmarks.
         .target(

@@ -1,4 +1,65 @@
 import ArgumentParser
+import Core
+import Foundation
 
 @main
-struct Trimtab: ParsableCommand {}
+struct Trimtab: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trimtab",
+        abstract: "Keeps LLM traffic on the best trade-off of cost, latency and quality.",
+        discussion: """
+            Commands that look and change speak to the control API at TRIMTAB_URL (default http://127.0.0.1:8081) with \
+            the token in TRIMTAB_TOKEN, else with the one in the data folder.
+            """,
+        version: Build.version,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Look and change",
+                subcommands: [Routes.self, Policies.self, Decisions.self, Rollouts.self, Prices.self]),
+            CommandGroup(name: "Access", subcommands: [Keys.self, Tokens.self]),
+            CommandGroup(name: "Other", subcommands: [Version.self]),
+        ])
+
+    /// Ends with the status that says what kind of failure it was (sysexits.h).
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            FileHandle.standardError.write(Data("trimtab: \(failure.text)\n".utf8))
+            end(failure.status)
+        } catch let error as TrimtabError {
+            FileHandle.standardError.write(Data("trimtab: \(error.summary) \(error.remedy)\n".utf8))
+            end(Failure.status(of: error))
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+private func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
+
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the version.")
+    func run() { print("trimtab \(Build.version)") }
+}
+
+/// A failure that was explained to the user and only needs its exit status.
+struct Failure: Error {
+    let status: ExitStatus
+    let text: String
+
+    /// By the kind of error, the first part of its code.
+    static func status(of error: TrimtabError) -> ExitStatus {
+        switch error.code.split(separator: ".").first {
+        case "configuration", "config", "settings": .configuration
+        case "store", "postgres", "kafka", "log", "state": .unavailable
+        case "usage", "file": .usage
+        default: .software
+        }
+    }
+}

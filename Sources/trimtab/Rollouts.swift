@@ -1,0 +1,131 @@
+import ArgumentParser
+
+struct Rollouts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Canaries of one policy version against another.",
+        subcommands: [
+            Start.self, List.self, Show.self, Pause.self, Resume.self, Promote.self, Abort.self,
+        ])
+
+    enum Goal: String, ExpressibleByArgument, CaseIterable { case cheaper, better, neutral }
+
+    struct Start: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Start a canary of an existing policy version.")
+        @Argument var route: String
+        @Option(help: "The version to try.") var policy: Int
+        @Option(help: "What promotion needs: cheaper, better, or neutral (nothing worse).") var goal: Goal = .neutral
+        @Option(help: "Why, for the audit.") var reason: String
+        @OptionGroup var client: ClientOptions
+
+        func run() async throws {
+            let body: JSON = .object([
+                "route": .string(route), "policy": .integer(Int64(policy)), "goal": .string(goal.rawValue),
+                "reason": .string(reason),
+            ])
+            client.show(try await client.send("POST", "rollouts", body: body)) {
+                [$0["message"].text, $0["rollout"].text].filter { !$0.isEmpty }.joined(separator: "\n")
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List rollouts, newest first.")
+        @Option(help: "Of one route only.") var route: String?
+        @Option(help: "progressing, paused, promoted, rolled_back, aborted, inconclusive or no_data.") var state:
+            String?
+        @Option(help: "At most so many, 1 to 200.") var limit = 20
+        @OptionGroup var client: ClientOptions
+
+        func run() async throws {
+            let path = query("rollouts", [("route", route), ("state", state), ("limit", String(limit))])
+            client.show(try await client.send("GET", path)) {
+                Table.page($0, Rollouts.columns, empty: "No rollouts yet.")
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show a rollout with its evidence.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+
+        func run() async throws {
+            let rollout = try await client.send("GET", "rollouts/\(segment(id))")
+            let evidence = try await client.send("GET", "rollouts/\(segment(id))/evidence")
+            client.show(.object(["rollout": rollout, "evidence": evidence])) { _ in
+                Rollouts.describe(rollout, evidence)
+            }
+        }
+    }
+
+    struct Pause: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Hold the weight; guardrails go on.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("pause", id, client) }
+    }
+
+    struct Resume: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Let a paused rollout go on.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("resume", id, client) }
+    }
+
+    struct Promote: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "To 100 % at once, whatever the evidence.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("promote", id, client) }
+    }
+
+    struct Abort: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Weight 0 at once.")
+        @Argument var id: String
+        @Option(help: "Why, for the audit.") var reason: String?
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("abort", id, client, reason: reason) }
+    }
+
+    private static func tell(_ verb: String, _ id: String, _ client: ClientOptions, reason: String? = nil) async throws
+    {
+        let body = reason.map { JSON.object(["reason": .string($0)]) }
+        client.show(try await client.send("POST", "rollouts/\(segment(id)):\(verb)", body: body)) { $0["message"].text }
+    }
+
+    private static let columns = [
+        Column("id", "id"), Column("route", "route"), Column("from", "stable", right: true),
+        Column("to", "candidate", right: true), Column("state", "state"),
+        Column("weight", right: true) { Table.percent($0["weight"]) },
+        Column("started") { Table.time($0["created_at"]) }, Column("ended") { Table.time($0["ended_at"]) },
+    ]
+
+    private static func describe(_ rollout: JSON, _ evidence: JSON) -> String {
+        let steps = rollout["steps"].list.enumerated().map { index, weight in
+            let text = Table.percent(weight)
+            return rollout["step"] == .integer(Int64(index)) ? "[\(text)]" : text
+        }
+        let head = Table.fields([
+            ("id", rollout["id"].text), ("route", rollout["route"].text),
+            ("policies", "\(rollout["stable"].text) → \(rollout["candidate"].text)"),
+            ("state", "\(rollout["state"].text): \(rollout["detail"].text)"),
+            ("steps", steps.joined(separator: "  ")), ("reason", rollout["reason"].text),
+            ("started", "\(Table.time(rollout["created_at"])) by \(rollout["created_by"].text)"),
+            ("ended", Table.time(rollout["ended_at"])),
+        ])
+        let guardrails = Table.render(
+            evidence["guardrails"].list,
+            [
+                Column("guardrail", "guardrail"),
+                Column("candidate", right: true) { Table.percent($0["candidate"]["rate"]) },
+                Column("control", right: true) { Table.percent($0["control"]["rate"]) },
+                Column("log e", right: true) { Table.decimal($0["log_e"], 2) },
+                Column("limit", right: true) { Table.decimal($0["log_limit"], 2) },
+                Column("of the way", right: true) { Table.percent($0["progress"]) },
+            ], empty: "No evidence yet.")
+        let timeline = Table.render(
+            rollout["timeline"].list,
+            [Column("at") { Table.time($0["at"]) }, Column("event", "event"), Column("detail", "detail")], empty: "")
+        return [head, guardrails, timeline].filter { !$0.isEmpty }.joined(separator: "\n\n")
+    }
+}
