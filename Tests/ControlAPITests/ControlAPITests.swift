@@ -3,6 +3,10 @@ import ControlLoop
 import Core
 import Foundation
 import Policy
+import Rollouts
+import StreamProcessing
+import Synchronization
+import Telemetry
 import Testing
 
 @Suite struct Access {
@@ -94,7 +98,7 @@ import Testing
         try await TestServer.run { server in
             let template = try Fixture.rollout()
             server.store.edit { content in
-                content.rollouts = (10..<17).map { number in
+                content.rollouts = (UInt64(10)..<17).map { number in
                     var rollout = template
                     rollout.id = Fixture.id(number)
                     return rollout
@@ -153,7 +157,8 @@ import Testing
                 #"{"name":"team/a:b","objective":{"quality":{"tolerance":0.05}},"policy":{"targets":[{"provider":"sim","model":"m"}]}}"#
             #expect(try await server.send("PUT", "/api/v1/routes/team%2Fa%3Ab", body: body).status == 201)
             let shown = try await server.send("GET", "/api/v1/routes/team%2Fa:b")
-            #expect(try shown.json()["name"] as? String == "team/a:b")
+            let name = try shown.json()["name"] as? String
+            #expect(name == "team/a:b")
             // What GET says can be applied again.
             #expect(try await server.send("PUT", "/api/v1/routes/team%2Fa%3Ab", body: shown.text).status == 200)
         }
@@ -166,13 +171,16 @@ import Testing
                 #"{"reason":"try","parent":2,"targets":[{"provider":"sim","model":"new"}],"fallbacks":["sim/new"]}"#
             let made = try await server.send("POST", path, as: .operator, body: body)
             #expect(made.status == 201 && made.header("Location") == path + "/3")
-            #expect(try made.json()["created_by"] as? String == "test-operator")
+            let author = try made.json()["created_by"] as? String
+            #expect(author == "test-operator")
             let diff = try await server.send("GET", path + "/3/diff?against=1")
-            #expect(try (diff.json()["differences"] as? [[String: String]])?.first?["key"] == "targets")
+            let differences = try diff.json()["differences"] as? [[String: String]]
+            #expect(differences?.first?["key"] == "targets")
             #expect(try await server.send("POST", path + "/3:activate").status == 200)
             #expect(server.commands.asked.withLock { $0.last?.0 } == .activate(policy: 3))
             let check = try await server.send("POST", "/api/v1/policies:validate", body: #"{"targets":[]}"#)
-            #expect(try check.json()["valid"] as? Bool == false)
+            let valid = try check.json()["valid"] as? Bool
+            #expect(valid == false)
         }
     }
 

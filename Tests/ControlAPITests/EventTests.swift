@@ -2,6 +2,7 @@ import ControlLoop
 import Core
 import Foundation
 import FoundationNetworking
+import Policy
 import Synchronization
 import Testing
 

@@ -87,7 +87,7 @@ final class FixtureStore: ControlStore, AdminStore {
 
     private func page<Item>(_ items: [Item], _ query: PageQuery, id: (Item) -> UUIDv7, keep: (Item) -> Bool) -> [Item] {
         Array(
-            items.filter { keep($0) && (query.before.map { before in id($0) < before } ?? true) }
+            items.filter { item in keep(item) && (query.before.map { id(item) < $0 } ?? true) }
                 .sorted { id($0) > id($1) }.prefix(query.limit))
     }
 

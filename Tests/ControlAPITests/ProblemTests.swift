@@ -74,7 +74,8 @@ import Testing
     @Test func bodiesOverTheLimitAreRefused() async throws {
         try await TestServer.run { server in
             let body = "{\"name\":\"" + String(repeating: "x", count: 300_000) + "\"}"
-            #expect(try await server.send("POST", "/api/v1/keys", body: body).status == 413)
+            let reply = try await server.send("POST", "/api/v1/keys", body: body)
+            #expect(reply.status == 413)
         }
     }
 

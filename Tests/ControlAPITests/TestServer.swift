@@ -44,7 +44,8 @@ struct TestServer: Sendable {
         let none = DecisionOutcome(action: .none, code: "no_evidence", rationale: "Nothing.", alternatives: [])
         var hooks = ControlAPI.Hooks(engine: "1 x86_64", replay: { _ in stored ?? none }, now: { Fixture.now })
         hooks.metrics = { "# TYPE up gauge\nup 1\n" }
-        hooks.checks = checks + [("store", { await store.ping() })]
+        hooks.checks = checks
+        hooks.checks.append((name: "store", run: { await store.ping() }))
         let api = ControlAPI(
             store: store, commands: commands, feedback: commands, hasher: hasher, settings: settings, hooks: hooks)
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
