@@ -4,6 +4,8 @@ import Core
 package enum PolicyEdit: Codable, Sendable, Equatable {
     /// Every use of `from` becomes `to`.
     case replaceTarget(from: String, to: Target)
+    /// Appends a target, unless its id is there already: for use as a fallback.
+    case addTarget(Target)
     case setSelector(RoutingPolicy.Selector)
     case setFallbacks([String])
     case setTimeouts(RoutingPolicy.Timeouts)
@@ -18,7 +20,7 @@ package enum PolicyEdit: Codable, Sendable, Equatable {
     /// The policy key this edit writes.
     package var key: String {
         switch self {
-        case .replaceTarget: "targets"
+        case .replaceTarget, .addTarget: "targets"
         case .setSelector: "selector"
         case .setFallbacks: "fallbacks"
         case .setTimeouts: "timeouts"
@@ -38,6 +40,8 @@ extension RoutingPolicy {
         for edit in edits {
             switch edit {
             case .replaceTarget(let old, let new): next.replace(old, with: new)
+            case .addTarget(let target):
+                if !next.targets.contains(where: { $0.id == target.id }) { next.targets.append(target) }
             case .setSelector(let selector): next.selector = selector
             case .setFallbacks(let ids): next.fallbacks = ids
             case .setTimeouts(let timeouts): next.timeouts = timeouts
