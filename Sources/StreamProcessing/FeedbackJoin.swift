@@ -11,8 +11,8 @@ struct FeedbackJoin {
 
     private let limit: Int
     private let limitMs: Int64
-    private var recent: BoundedMap<UUIDv7, RequestRow>
-    private var seen: BoundedMap<UUIDv7, Bool>
+    private var recent: RecentMap<UUIDv7, RequestRow>
+    private var seen: RecentMap<UUIDv7, Void>
     /// In order of arrival.
     private(set) var pending: [PendingFeedback]
     private var joined: [AttributedFeedback] = []
@@ -20,17 +20,18 @@ struct FeedbackJoin {
     init(_ settings: StreamSettings, pending: [PendingFeedback]) {
         limit = settings.pendingFeedback
         limitMs = settings.pendingFeedbackMs
-        recent = BoundedMap(bound: settings.recentRequests)
-        seen = BoundedMap(bound: settings.recentFeedback)
+        recent = RecentMap(bound: settings.recentRequests)
+        seen = RecentMap(bound: settings.recentFeedback)
         self.pending = pending
-        for entry in pending { seen.insert(true, for: entry.feedback.id) }
+        for entry in pending { seen.remember((), for: entry.feedback.id) }
     }
 
     /// Requests that are waited for, each once.
     var unresolved: [UUIDv7] { Array(Set(pending.map(\.feedback.request))).sorted() }
 
     mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: WindowAssigner) -> Refusal? {
-        guard seen.insert(true, for: feedback.id) else { return .duplicate }
+        guard seen[feedback.id] == nil else { return .duplicate }
+        seen.remember((), for: feedback.id)
         let entry = PendingFeedback(feedback: feedback, offset: offset, since: now)
         if let request = recent[feedback.request] {
             return join(entry, request, windows).map { .dead($0.0, $0.1, $0.2) }
@@ -42,7 +43,7 @@ struct FeedbackJoin {
 
     /// A request has come: remembers it, and joins what waits for it.
     mutating func arrived(_ request: RequestRow, windows: WindowAssigner) -> [Dead] {
-        recent.insert(request, for: request.id)
+        recent.remember(request, for: request.id)
         guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == request.id }) else { return [] }
         return settle([request.id: request], expired: { _ in false }, windows)
     }

@@ -43,20 +43,9 @@ package final class PartitionProcessor {
 
     /// Processes one event of the log. Never fails: what cannot be counted is a dead letter or a counted duplicate.
     package func process(_ event: LogEvent, offset: Int64, now: Int64) {
-        guard accept(offset) else { return }
         switch event {
-        case .request(let record):
-            guard isNew(record.producer, record.seq, offset) else { return }
-            process(record, offset: offset, now: now)
-        case .feedback(let entry):
-            clock.touch(now: now)
-            guard isNew(entry.producer, entry.seq, offset) else { return }
-            let refused = feedback.add(entry, offset: offset, now: now, windows: windows.assigner)
-            switch refused {
-            case .none: break
-            case .duplicate: counts.duplicates += 1
-            case .dead(let pending, let reason, let detail): dead(pending, reason, detail, now: now)
-            }
+        case .request(let record): process(record, offset: offset, now: now)
+        case .feedback(let entry): process(entry, offset: offset, now: now)
         }
     }
 
@@ -122,7 +111,19 @@ package final class PartitionProcessor {
 
     // MARK: Events
 
-    private func process(_ record: RequestRecord, offset: Int64, now: Int64) {
+    func process(_ entry: Feedback, offset: Int64, now: Int64) {
+        guard accept(offset) else { return }
+        clock.touch(now: now)
+        guard isNew(entry.producer, entry.seq, offset) else { return }
+        switch feedback.add(entry, offset: offset, now: now, windows: windows.assigner) {
+        case .none: break
+        case .duplicate: counts.duplicates += 1
+        case .dead(let pending, let reason, let detail): dead(pending, reason, detail, now: now)
+        }
+    }
+
+    func process(_ record: RequestRecord, offset: Int64, now: Int64) {
+        guard accept(offset), isNew(record.producer, record.seq, offset) else { return }
         guard !clock.isTooFarAhead(record.at, now: now) else {
             let ahead = record.at.subtractingSaturating(now)
             return dead(

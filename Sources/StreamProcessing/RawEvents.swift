@@ -18,7 +18,11 @@ extension PartitionProcessor {
                 raw: bytes[part], now: now)
         }
         do {
-            process(try decoder.decode(bytes, part, kind: kind), offset: offset, now: now)
+            // Consumed, because a record is large to copy.
+            switch try decoder.decode(bytes, part, kind: kind) {
+            case .request(let record): process(record, offset: offset, now: now)
+            case .feedback(let feedback): process(feedback, offset: offset, now: now)
+            }
         } catch {
             reject(
                 offset: offset, reason: DeadLetter.Reason(error.reason), detail: error.detail, raw: bytes[part],

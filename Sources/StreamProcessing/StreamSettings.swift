@@ -13,9 +13,9 @@ package struct StreamSettings: Sendable, Equatable {
     /// The share of requests that get a row of their own, 0...1, by id hash. Those of a rollout, of `explore`, `shadow`
     /// and `holdout`, and failed ones always do.
     package var keepRequests: Double = 1
-    /// Requests remembered for the feedback that follows soon.
+    /// Requests remembered for the feedback that follows soon, at least; twice as many at most.
     package var recentRequests = 10_000
-    /// Feedback ids remembered, so that a repeat is dropped early; the store refuses the others.
+    /// Feedback ids remembered, at least, so that a repeat is dropped early; the store refuses the others.
     package var recentFeedback = 10_000
     /// Feedback that may wait for its request.
     package var pendingFeedback = 1_000

@@ -35,7 +35,7 @@ import Testing
 
     @Test("A repeat is dropped by id, early or by the store")
     func idempotent() {
-        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentFeedback = 2 })
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentFeedback = 1 })
         processor.feed([canary(1), Make.feedback(1, on: 1), Make.feedback(1, on: 1)])
         #expect(processor.counts.duplicates == 1)
         processor.feed([Make.feedback(2, on: 1), Make.feedback(3, on: 1), Make.feedback(1, on: 1, value: 0)])
@@ -92,7 +92,7 @@ import Testing
 
     @Test("Feedback follows its request even when many others came between")
     func forgotten() {
-        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentRequests = 3 })
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.recentRequests = 2 })
         for number in 1...5 as ClosedRange<UInt64> { processor.feed([canary(number)]) }
         processor.feed([Make.feedback(1, on: 1), Make.feedback(2, on: 3)])
         #expect(processor.unresolvedFeedback() == [Make.id(1)])
