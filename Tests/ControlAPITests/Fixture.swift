@@ -12,7 +12,7 @@ import Telemetry
 
 /// Ten minutes of a route in the middle of a rollout, with the decision that led to it.
 enum Fixture {
-    static let start: Int64 = 1_763_650_000_000
+    static let start: Int64 = 1_763_650_020_000
     static let now = start + 600_000
     static let routeID = "support-chat"
     static let strong = Target(provider: "sim", model: "strong-1")

@@ -28,8 +28,17 @@ const get = (path) => call("GET", `/api/v1/${path}`);
 
 // Sign in
 
+/** A link with `#token=…` signs in by itself. What follows # never leaves the browser; it is taken out of the address. */
+async function signInByLink() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  history.replaceState(null, "", location.pathname);
+  await call("POST", "/login", { token });
+}
+
 async function start() {
   try {
+    await signInByLink();
     state.session = await get("session");
   } catch (error) {
     if (!(error instanceof Unauthorized)) notice(error.message);

@@ -11,9 +11,9 @@ export function s(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Two or three round values that span [low, high]. */
-export function ticks(low, high) {
-  const rough = (high - low) / 2 || 1;
+/** About `count` round values within [low, high]. */
+export function ticks(low, high, count = 2) {
+  const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? power;
   const found = [];
@@ -22,7 +22,7 @@ export function ticks(low, high) {
 }
 
 const clock = (at, span) => new Date(at).toLocaleString([], span > 86400000
-  ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" });
+  ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 /**
  * Lines over time.
@@ -43,9 +43,10 @@ export function lines({ width, height = 132, series, marks, from, to, zero, ceil
   const x = (at) => box.left + ((at - from) / (to - from)) * (width - box.left - box.right);
   const y = (value) => height - box.bottom - ((value - low) / (high - low)) * (height - box.top - box.bottom);
 
+  const scale = s("g");
   for (const tick of ticks(low, high)) {
     svg.append(s("line", { class: "grid", x1: 0, x2: width - box.right, y1: y(tick), y2: y(tick) }));
-    svg.append(s("text", { x: 0, y: y(tick) - 3 }, format(tick)));
+    scale.append(s("text", { class: "tick", x: 0, y: y(tick) - 3 }, format(tick)));
   }
   svg.append(s("text", { x: 0, y: height - 3 }, clock(from, to - from)));
   svg.append(s("text", { x: width - box.right, y: height - 3, "text-anchor": "end" }, clock(to, to - from)));
@@ -77,6 +78,7 @@ export function lines({ width, height = 132, series, marks, from, to, zero, ceil
       ends.push({ role: one.role, label: one.label, x: last[0], y: last[1] });
     }
   }
+  svg.append(scale);
   labelEnds(svg, ends, height - box.bottom);
   if (onPoint) follow(svg, { x, from, to, width, height, box, series, onPoint });
   return svg;
@@ -144,13 +146,13 @@ export function front({ width, height = 300, points, label }) {
   const x = (value) => box.left + ((place(value) - left) / (right - left)) * (width - box.left - box.right);
   const y = (value) => height - box.bottom - ((value - low) / (high - low)) * (height - box.top - box.bottom);
 
-  for (const tick of ticks(low, high)) {
+  for (const tick of ticks(low, high, 4)) {
     svg.append(s("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(tick), y2: y(tick) }));
     svg.append(s("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(2)));
   }
   const marks = logarithmic
-    ? [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].filter((n) => place(n) >= left && place(n) <= right)
-    : ticks(left, right);
+    ? [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].filter((n) => scale(n) >= left && scale(n) <= right)
+    : ticks(left, right, 4);
   for (const mark of marks) {
     svg.append(s("text", { x: x(mark), y: height - 18, "text-anchor": "middle" }, `$${+mark.toPrecision(2)}`));
   }

@@ -14,17 +14,17 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 export const format = {
-  usd: (value) => (value === null || value === undefined ? "unknown"
+  usd: (value) => (value === null || value === undefined ? "unknown" : value === 0 ? "$0"
     : `$${value >= 100 ? value.toFixed(0) : value >= 0.1 ? value.toFixed(2) : value.toPrecision(2)}`),
   ms: (value) => (value === null || value === undefined ? "–"
     : value >= 10000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`),
   quality: (value) => (value === null || value === undefined ? "–" : value.toFixed(3)),
   count: (value) => new Intl.NumberFormat().format(Math.round(value)),
-  rate: (value) => (value === null || value === undefined ? "–" : value >= 10 ? value.toFixed(0) : value.toFixed(1)),
+  rate: (value) => (value === null || value === undefined ? "–" : value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1)),
   percent: (value) => (value === null || value === undefined ? "–"
     : `${+(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`),
-  time: (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
-  full: (at) => new Date(at).toLocaleString(),
+  time: (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+  full: (at) => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" }),
   since: (ms) => (ms < 90000 ? `${Math.max(0, Math.round(ms / 1000))} s` : ms < 5400000 ? `${Math.round(ms / 60000)} min`
     : `${(ms / 3600000).toFixed(1)} h`),
 };
@@ -175,7 +175,7 @@ function guardrails(evidence) {
     h("thead", {}, h("tr", {}, h("th", {}, "Guardrail"), h("th", { class: "n" }, "candidate"),
       h("th", { class: "n" }, "control"), h("th", {}, "evidence that it is worse"), h("th", { class: "n" }, "e-value"))),
     h("tbody", {}, rows)),
-  h("p", { class: "soft" }, `From ${format.count(candidate)} candidate requests, ${format.count(answers)} of them judged. `
+  h("p", { class: "soft note" }, `From ${format.count(candidate)} candidate requests, ${format.count(answers)} of them judged. `
     + "A bar that reaches its mark rolls the candidate back."));
 }
 
@@ -198,7 +198,7 @@ export function frontier(container, { decision, policy }) {
   const label = points.map((point) => `${point.name}: quality ${point.quality.estimate.toFixed(2)} at `
     + `${format.usd(point.cost.estimate)} per 1,000${point.current ? ", serving now" : ""}`).join("; ");
   return [title, front({ width: Math.max(280, container.clientWidth - 30), points, label }),
-    h("p", { class: "soft" }, "Lines through the points are 95 % intervals. Up and left is better; the ring serves now, "
+    h("p", { class: "soft note" }, "Lines through the points are 95 % intervals. Up and left is better; the ring serves now, "
       + "orange is what the decision chose.")];
 }
 
@@ -214,13 +214,14 @@ export function decisions({ list, details, canWrite }, act, open) {
     return h("li", {}, h("details", { open: whole !== undefined, ontoggle: (event) => open(one.id, event.target.open) },
       h("summary", { "data-key": `decision-${one.id}` }, h("time", { title: format.full(one.at) }, format.time(one.at)),
         h("span", {}, h("b", {}, what), " ", h("span", { class: `status ${one.status}` },
-          `${one.code.replaceAll("_", " ")} · ${one.status}`))),
+          `${one.code.replaceAll("_", " ")} · ${one.status}`)),
+        h("span", { class: "gist" }, one.rationale)),
       h("div", { class: "body" }, h("p", { class: "prose" }, one.rationale),
         one.status === "proposed" ? h("p", { class: "head" }, ["approve", "reject"].map((verb) =>
           h("button", { type: "button", disabled: !canWrite, "data-key": `${verb}-${one.id}`,
             onclick: () => act(verb, one) }, verb === "approve" ? "Approve and roll out" : "Reject"))) : null,
         whole?.alternatives?.length ? alternatives(whole.alternatives) : null,
-        h("p", { class: "soft" }, one.decided_by ? `${one.status} by ${one.decided_by}. ` : "", "Make it again: ",
+        h("p", { class: "soft note" }, one.decided_by ? `${one.status} by ${one.decided_by}. ` : "", "Make it again: ",
           h("code", {}, `trimtab decisions replay ${one.id}`)))));
   }))];
 }

@@ -1,5 +1,7 @@
 import Foundation
 import Policy
+import Rollouts
+import Telemetry
 
 /// A request body: what it decodes to and which fields it may have.
 protocol RequestBody: Decodable {
@@ -89,9 +91,23 @@ extension Call {
         case .typeMismatch(let type, let context):
             Violation(pointer(context.codingPath), "Expected \(name(type)).")
         case .dataCorrupted(let context):
-            Violation(pointer(context.codingPath), context.debugDescription)
+            Violation(pointer(context.codingPath), closedList(context.debugDescription) ?? context.debugDescription)
         @unknown default: Violation("", "The body does not fit.")
         }
+    }
+
+    /// Foundation names the type of a closed list and the value; people look for the values it has.
+    private static func closedList(_ said: String) -> String? {
+        guard let match = said.firstMatch(of: /Cannot initialize (\w+) from invalid String value (.*)/) else {
+            return nil
+        }
+        let known: [String: [String]] = [
+            "Goal": RolloutPlan.Goal.allCases.map(\.rawValue), "Role": OperatorToken.Role.allCases.map(\.rawValue),
+            "Source": Feedback.Source.allCases.map(\.rawValue), "Autonomy": Route.Autonomy.allCases.map(\.rawValue),
+            "StickyUnit": Route.StickyUnit.allCases.map(\.rawValue),
+        ]
+        guard let values = known[String(match.1)] else { return nil }
+        return "'\(match.2)' is not one of \(values.joined(separator: ", "))."
     }
 
     private static func name(_ type: Any.Type) -> String {

@@ -4,6 +4,7 @@ import Core
 import Hummingbird
 import NIOCore
 import Policy
+import ServiceLifecycle
 import Telemetry
 
 extension ControlAPI {
@@ -90,7 +91,8 @@ extension ControlAPI {
         let authenticator = authenticator
         let body = ResponseBody { writer in
             try await writer.write(ByteBuffer(string: "retry: 2000\nevent: reset\ndata: {}\n\n"))
-            for await event in events {
+            // The server waits for open answers before it tells its other services to stop.
+            for await event in events.cancelOnGracefulShutdown() {
                 switch event {
                 case .change(let change):
                     let data = String(decoding: try Answer.encode(change), as: UTF8.self)

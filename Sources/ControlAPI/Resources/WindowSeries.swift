@@ -20,9 +20,9 @@ struct WindowSeries: Encodable {
         case stepMs = "step_ms"
     }
 
-    /// About a hundred steps, none under a second.
+    /// About sixty steps, none under a second: more would show noise.
     static func step(for range: Range<Int64>) -> Int64 {
-        let wanted = (range.upperBound - range.lowerBound) / 100
+        let wanted = (range.upperBound - range.lowerBound) / 60
         let nice: [Int64] = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 86_400]
         return (nice.first { $0 * 1_000 >= wanted } ?? max(86_400, wanted / 1_000 + 1)) * 1_000
     }
