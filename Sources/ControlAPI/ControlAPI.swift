@@ -1,6 +1,5 @@
 package import ControlLoop
 package import Core
-package import Decisions
 package import Hummingbird
 package import Policy
 package import Telemetry
@@ -39,20 +38,10 @@ package struct ControlAPI: Sendable {
         package var record: @Sendable (_ method: String, _ status: Int, _ seconds: Double) -> Void = { _, _, _ in }
         /// Readiness checks by name; each says `nil`, or why it is not ready.
         package var checks: [(name: String, run: @Sendable () async -> String?)] = []
-        /// Makes a decision again from its stored input, and the name of the engine that does.
-        package var replay: @Sendable (DecisionInput) -> DecisionOutcome
-        package var engine: String
         /// Milliseconds since the epoch.
         package var now: @Sendable () -> Int64
 
-        package init(
-            engine: String, replay: @escaping @Sendable (DecisionInput) -> DecisionOutcome,
-            now: @escaping @Sendable () -> Int64
-        ) {
-            self.engine = engine
-            self.replay = replay
-            self.now = now
-        }
+        package init(now: @escaping @Sendable () -> Int64) { self.now = now }
     }
 
     package init(

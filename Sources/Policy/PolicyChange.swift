@@ -12,6 +12,7 @@ package enum PolicyEdit: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case replaceTarget = "replace_target"
+        case addTarget = "add_target"
         case setSelector = "set_selector"
         case setFallbacks = "set_fallbacks"
         case setTimeouts = "set_timeouts"

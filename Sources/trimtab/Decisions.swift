@@ -61,9 +61,8 @@ struct Decisions: AsyncParsableCommand {
                 if answer["matches"] == .bool(true) {
                     return "The same decision, to the last digit (engine \(answer["engine"].text))."
                 }
-                let columns = [Column("field", "pointer"), Column("stored", "stored"), Column("replayed", "replayed")]
                 return "Made by engine \(answer["stored_engine"].text), replayed by \(answer["engine"].text). "
-                    + "They differ:\n" + Table.render(answer["differences"].list, columns, empty: "")
+                    + "They differ:\n" + answer["differences"].list.map { "  \($0.text)" }.joined(separator: "\n")
             }
         }
     }

@@ -74,7 +74,7 @@ enum Browser {
         process.arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"] + arguments
         let folder = FileManager.default.temporaryDirectory
         let output = folder.appending(path: "trimtab-browser-\(UUID())")
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        try Data().write(to: output)
         defer { try? FileManager.default.removeItem(at: output) }
         let handle = try FileHandle(forWritingTo: output)
         process.standardOutput = handle

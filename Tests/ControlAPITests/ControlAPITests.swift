@@ -1,6 +1,7 @@
 import ControlAPI
 import ControlLoop
 import Core
+import Decisions
 import Foundation
 import Policy
 import Rollouts
@@ -227,9 +228,20 @@ import Testing
 
     @Test func aReplayThatMatchesSaysSo() async throws {
         try await TestServer.run { server in
-            let reply = try await server.send("GET", "/api/v1/decisions/\(Fixture.id(1))/replay").json()
-            #expect(reply["matches"] as? Bool == true)
-            #expect((reply["differences"] as? [Any])?.isEmpty == true)
+            let path = "/api/v1/decisions/\(Fixture.id(1))/replay"
+            server.store.edit { content in
+                content.decisions[0].outcome = decide(content.decisions[0].input)
+                content.decisions[0].engine = DecisionEngine.name
+            }
+            let same = try await server.send("GET", path).json()
+            #expect(same["matches"] as? Bool == true && same["same_engine"] as? Bool == true)
+            server.store.edit { content in
+                content.decisions[0].outcome.code = "other"
+                content.decisions[0].engine = "0 other"
+            }
+            let other = try await server.send("GET", path).json()
+            #expect(other["matches"] as? Bool == false && other["same_engine"] as? Bool == false)
+            #expect((other["differences"] as? [String])?.first?.hasPrefix("code: other") == true)
         }
     }
 

@@ -1,7 +1,6 @@
 import ControlAPI
 import ControlLoop
 import Core
-import Decisions
 import Foundation
 import FoundationNetworking
 import Hummingbird
@@ -40,9 +39,7 @@ struct TestServer: Sendable {
         settings.providers = [ProviderSummary(name: "sim", baseURL: "http://127.0.0.1:1/v1", models: ["strong-1"])]
         settings.version = "1.2.3"
         settings.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let stored = store.content.withLock { $0.decisions.first?.outcome }
-        let none = DecisionOutcome(action: .none, code: "no_evidence", rationale: "Nothing.", alternatives: [])
-        var hooks = ControlAPI.Hooks(engine: "1 x86_64", replay: { _ in stored ?? none }, now: { Fixture.now })
+        var hooks = ControlAPI.Hooks(now: { Fixture.now })
         hooks.metrics = { "# TYPE up gauge\nup 1\n" }
         hooks.checks = checks
         hooks.checks.append((name: "store", run: { await store.ping() }))

@@ -2,7 +2,6 @@ import Analysis
 import ControlLoop
 import Core
 import Decisions
-import Foundation
 import Hummingbird
 import Policy
 
@@ -32,7 +31,7 @@ extension ControlAPI {
         Endpoint("GET", "/api/v1/decisions/{id}/replay", .viewer, "Makes the decision again from its stored input.") {
             api, call in
             let decision = try await api.decision(call)
-            return Answer.json(try Replay(decision, again: api.hooks.replay(decision.input), engine: api.hooks.engine))
+            return Answer.json(ReplayView(id: decision.id, storedEngine: decision.engine, result: replay(decision)))
         },
     ]
 
@@ -100,49 +99,23 @@ struct DecisionView: Encodable {
     }
 }
 
-/// A decision made again, compared field by field.
-struct Replay: Encodable {
+/// A decision made again, beside the one that is kept.
+private struct ReplayView: Encodable {
     let id: UUIDv7
-    let engine: String
     let storedEngine: String
-    let matches: Bool
-    let differences: [Difference]
-
-    struct Difference: Encodable {
-        let pointer: String
-        let stored, replayed: String?
-    }
+    let result: ReplayResult
 
     enum CodingKeys: String, CodingKey {
-        case id, engine, matches, differences
+        case id, engine, matches
         case storedEngine = "stored_engine"
     }
 
-    init(_ decision: Decision, again: DecisionOutcome, engine: String) throws {
-        id = decision.id
-        self.engine = engine
-        storedEngine = decision.engine
-        let stored = try Self.leaves(decision.outcome)
-        let replayed = try Self.leaves(again)
-        differences = Set(stored.keys).union(replayed.keys).sorted().compactMap { pointer in
-            stored[pointer] == replayed[pointer]
-                ? nil : Difference(pointer: pointer, stored: stored[pointer], replayed: replayed[pointer])
-        }
-        matches = again == decision.outcome
-    }
-
-    /// Every plain value of a document by its pointer.
-    private static func leaves(_ value: some Encodable) throws -> [String: String] {
-        var found: [String: String] = [:]
-        func walk(_ value: Any, _ pointer: String) {
-            switch value {
-            case let fields as [String: Any]:
-                for (key, value) in fields { walk(value, pointer + "/" + Shape.escaped(key)) }
-            case let values as [Any]: for (index, value) in values.enumerated() { walk(value, "\(pointer)/\(index)") }
-            default: found[pointer] = "\(value)"
-            }
-        }
-        walk(try JSONSerialization.jsonObject(with: Answer.encode(value)), "")
-        return found
+    func encode(to encoder: any Encoder) throws {
+        try result.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(DecisionEngine.name, forKey: .engine)
+        try container.encode(storedEngine, forKey: .storedEngine)
+        try container.encode(result.matches, forKey: .matches)
     }
 }
