@@ -1,39 +1,18 @@
 package import Core
 package import StreamProcessing
 
-/// A partition as its new owner gets it.
-package struct ClaimedPartition: Sendable {
-    /// Fences every former owner's commits.
-    package var epoch: Int64
-    /// `nil` if nobody has stored anything of it yet.
-    package var state: PartitionState?
-
-    package init(epoch: Int64, state: PartitionState?) {
-        self.epoch = epoch
-        self.state = state
-    }
-}
-
 /// What the stream worker needs of the store.
 package protocol StreamStore: Sendable {
-    /// Takes a partition over from whoever had it.
-    func claim(partition: Int) async throws -> ClaimedPartition
+    /// Takes a partition over from whoever had it; their commits fail from now on.
+    ///
+    /// - Returns: The epoch for commits, and the stored state; `nil` if nobody has stored any.
+    func claim(partition: Int) async throws -> (epoch: Int64, state: PartitionState?)
 
-    /// Stores the checkpoints in one transaction, each under its partition's epoch.
+    /// Stores checkpoints of different partitions in one transaction, each under the epoch that its claim gave.
     ///
     /// - Returns: The partitions that another owner has claimed since; nothing of theirs is stored.
-    func commit(_ checkpoints: [EpochCheckpoint]) async throws -> Set<Int>
+    func commit(_ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)]) async throws -> Set<Int>
 
     /// Those of the requests that are kept.
     func requests(_ ids: [UUIDv7]) async throws -> [UUIDv7: RequestRow]
-}
-
-package struct EpochCheckpoint: Sendable {
-    package var epoch: Int64
-    package var checkpoint: Checkpoint
-
-    package init(epoch: Int64, checkpoint: Checkpoint) {
-        self.epoch = epoch
-        self.checkpoint = checkpoint
-    }
 }

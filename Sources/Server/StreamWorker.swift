@@ -136,6 +136,9 @@ package actor StreamWorker {
                 let processor = PartitionProcessor(partition: partition, settings: stream, restoring: claimed.state)
                 owned[partition] = Owned(epoch: claimed.epoch, processor: processor, stored: claimed.state)
                 unclaimed.remove(partition)
+            } catch let error as TrimtabError where error.code == "store.topic_changed" {
+                // Nothing that waiting mends.
+                throw error
             } catch {
                 return retryLater("a partition could not be claimed", error)
             }
@@ -214,11 +217,11 @@ package actor StreamWorker {
         unstored = 0
         do {
             try await resolveFeedback(partitions)
-            let checkpoints = partitions.sorted().compactMap { partition -> EpochCheckpoint? in
+            let checkpoints = partitions.sorted().compactMap { partition -> (epoch: Int64, checkpoint: Checkpoint)? in
                 guard let entry = owned[partition] else { return nil }
                 let checkpoint = entry.processor.checkpoint()
                 guard checkpoint.saysMore(than: entry.stored) else { return nil }
-                return EpochCheckpoint(epoch: entry.epoch, checkpoint: checkpoint)
+                return (entry.epoch, checkpoint)
             }
             guard !checkpoints.isEmpty else { return }
             let fenced = try await store.commit(checkpoints)
@@ -231,7 +234,9 @@ package actor StreamWorker {
         }
     }
 
-    private func stored(_ checkpoints: [EpochCheckpoint], fenced: Set<Int>, took: Duration) async throws {
+    private func stored(
+        _ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)], fenced: Set<Int>, took: Duration
+    ) async throws {
         var offsets: [Int: Int64] = [:]
         var counts = StreamCounts()
         for entry in checkpoints {

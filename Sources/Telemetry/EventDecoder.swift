@@ -58,9 +58,9 @@ package final class EventDecoder {
             case .source:
                 source = document.name(index).flatMap(Feedback.Source.init)
                 guard source != nil else { throw fields.bad(field, "user, check, judge or outcome") }
-            case .comment: comment = try text(document.string(index), field, fields)
-            case .key: key = try text(document.name(index), field, fields)
-            case .producer: producer = try text(document.name(index), field, fields)
+            case .comment: comment = try text(index, field, fields)
+            case .key: key = try self.name(index, field, fields)
+            case .producer: producer = try self.name(index, field, fields)
             case .seq: seq = try integer(index, 0...Int64.max, "a whole number of at least 0", field, fields)
             }
         }
@@ -134,9 +134,18 @@ extension EventDecoder {
         return id
     }
 
-    func text<Field>(_ text: String?, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
-        guard let text else { throw fields.bad(field, "a text of at most 4096 bytes without U+0000") }
+    func text<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
+        guard let text = document.string(index) else {
+            throw fields.bad(field, "a text of at most 4096 bytes without U+0000")
+        }
         return text
+    }
+
+    func name<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
+        guard let name = document.name(index) else {
+            throw fields.bad(field, "a text of at most 256 bytes without U+0000")
+        }
+        return name
     }
 
     func bool<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Bool {

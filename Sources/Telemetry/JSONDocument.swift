@@ -9,8 +9,10 @@ import Core
     static let longestDocument = 256 * 1024
     static let deepestNesting = 16
     static let mostValues = 4096
-    /// Longer texts are refused.
+    /// Longer texts are refused, in bytes.
     static let longestText = 4096
+    /// Longer names are refused, in bytes: they become keys of indexes, which PostgreSQL bounds.
+    static let longestName = 256
 
     private let parser: OpaquePointer
     private let tokens: UnsafeMutablePointer<tt_json_token>
@@ -74,7 +76,7 @@ import Core
 
     /// A text that tends to come again: a name, a model, an outcome.
     func name(_ index: Int) -> String? {
-        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestText else { return nil }
+        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestName else { return nil }
         return unsafe interner.string(text(index))
     }
 

@@ -122,21 +122,21 @@ extension EventDecoder {
         _ index: Int, _ field: RequestField, _ fields: Fields, _ record: inout RequestRecord
     ) throws(EventError) {
         switch field {
-        case .session: record.session = try text(document.string(index), field, fields)
-        case .user: record.user = try text(document.string(index), field, fields)
-        case .clientRequestID: record.clientRequestID = try text(document.string(index), field, fields)
-        case .route: record.route = try text(document.name(index), field, fields)
-        case .producer: record.producer = try text(document.name(index), field, fields)
-        case .project: record.project = try text(document.name(index), field, fields)
-        case .key: record.key = try text(document.name(index), field, fields)
-        case .endpoint: record.endpoint = try text(document.name(index), field, fields)
-        case .variant: record.variant = try text(document.name(index), field, fields)
-        case .target: record.target = try text(document.name(index), field, fields)
-        case .provider: record.provider = try text(document.name(index), field, fields)
-        case .model: record.model = try text(document.name(index), field, fields)
-        case .credential: record.credential = try text(document.name(index), field, fields)
-        case .finish: record.finish = try text(document.name(index), field, fields)
-        case .price: record.price = try text(document.name(index), field, fields)
+        case .session: record.session = try text(index, field, fields)
+        case .user: record.user = try text(index, field, fields)
+        case .clientRequestID: record.clientRequestID = try text(index, field, fields)
+        case .route: record.route = try name(index, field, fields)
+        case .producer: record.producer = try name(index, field, fields)
+        case .project: record.project = try name(index, field, fields)
+        case .key: record.key = try name(index, field, fields)
+        case .endpoint: record.endpoint = try name(index, field, fields)
+        case .variant: record.variant = try name(index, field, fields)
+        case .target: record.target = try name(index, field, fields)
+        case .provider: record.provider = try name(index, field, fields)
+        case .model: record.model = try name(index, field, fields)
+        case .credential: record.credential = try name(index, field, fields)
+        case .finish: record.finish = try name(index, field, fields)
+        case .price: record.price = try name(index, field, fields)
         default: break
         }
     }

@@ -54,7 +54,7 @@ extension EventDecoder {
             case .messages: prompt.messages = try count(index, field, fields)
             case .tools: prompt.tools = try bool(index, field, fields)
             case .images: prompt.images = try count(index, field, fields)
-            case .domain: prompt.domain = try text(document.name(index), field, fields)
+            case .domain: prompt.domain = try name(index, field, fields)
             }
         }
         return prompt
@@ -78,7 +78,7 @@ extension EventDecoder {
         var tags: [String: String] = [:]
         var index = object + 1
         while index < document.next(object) {
-            guard let name = unsafe StringInterner.make(document.key(index)), let value = document.name(index) else {
+            guard let name = unsafe StringInterner.make(document.key(index)), let value = document.string(index) else {
                 throw EventError(.badValue, "tags must be texts of at most 4096 bytes without U+0000.")
             }
             guard tags.updateValue(value, forKey: name) == nil else {
@@ -113,7 +113,7 @@ extension EventDecoder {
         var target: String?, outcome: ErrorClass?, status: Int?, ms: Double?
         while let (field, index) = try fields.next() {
             switch field {
-            case .target: target = try text(document.name(index), field, fields)
+            case .target: target = try name(index, field, fields)
             case .outcome:
                 outcome = document.name(index).flatMap(ErrorClass.init)
                 guard outcome != nil else { throw fields.bad(field, "an error class") }

@@ -76,14 +76,14 @@ actor MemoryStreamStore: StreamStore {
 
     func setFaults(_ share: Double) { faults = share }
 
-    func claim(partition: Int) throws -> ClaimedPartition {
+    func claim(partition: Int) throws -> (epoch: Int64, state: PartitionState?) {
         try fault()
         let claimed = try partitions[partition, default: MemoryPartition(partition: partition)].claim()
         try fault()
-        return ClaimedPartition(epoch: claimed.epoch, state: claimed.state)
+        return (claimed.epoch, claimed.state)
     }
 
-    func commit(_ checkpoints: [EpochCheckpoint]) throws -> Set<Int> {
+    func commit(_ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)]) throws -> Set<Int> {
         try fault()
         var fenced: Set<Int> = []
         for entry in checkpoints {

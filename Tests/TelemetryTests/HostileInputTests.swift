@@ -57,7 +57,7 @@ import Testing
         Refused(record("at", "18446744073709551615"), .badValue, "at"),
         Refused(record("id", "\"01932f5c\""), .badValue, "id"), Refused(record("id", "7"), .badValue, "id"),
         Refused(record("route", "7"), .badValue, "route"), Refused(record("route", #""a\u0000b""#), .badValue, "route"),
-        Refused(record("route", "\"" + String(repeating: "r", count: 5_000) + "\""), .badValue, "route"),
+        Refused(record("route", "\"" + String(repeating: "r", count: 257) + "\""), .badValue, "route"),
         Refused(record("outcome", "\"fine\""), .badValue, "outcome"),
         Refused(record("arm", "\"left\""), .badValue, "arm"),
         Refused(record("error", "\"oops\""), .badValue, "error"), Refused(record("status", "-1"), .badValue, "status"),
