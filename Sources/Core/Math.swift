@@ -4,5 +4,7 @@
     import Darwin
 #endif
 
-func logarithm(_ x: Double) -> Double { log(x) }
+/// Natural logarithm.
+package func logarithm(_ x: Double) -> Double { log(x) }
+package func exponential(_ x: Double) -> Double { exp(x) }
 func cosine(_ x: Double) -> Double { cos(x) }

@@ -49,22 +49,25 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
     package var alpha: Double
     /// log of the e-process of each grid point; the e-value is their mean.
     package var logE: [Double]
-    /// Events and trials of the control so far, in earlier panes: the plug-in rate of the next one.
-    package var controlEvents: Double
-    package var controlTrials: Double
+    /// The control's event rate before the start, the plug-in of the test that also counts the successes;
+    /// `nil` for rare events, where only events count. A wrong rate costs power, never validity.
+    package var controlRate: Double?
 
-    package init(guardrail: Guardrail, alpha: Double, logE: [Double], controlEvents: Double, controlTrials: Double) {
+    package init(guardrail: Guardrail, alpha: Double, controlRate: Double?) {
         self.guardrail = guardrail
         self.alpha = alpha
-        self.logE = logE
-        self.controlEvents = controlEvents
-        self.controlTrials = controlTrials
+        logE = Array(repeating: 0, count: EProcess.grid.count)
+        self.controlRate = controlRate
     }
+
+    /// log of the e-value: the mean over the grid.
+    package var logEValue: Double { EProcess.logMeanExp(logE) }
+    /// The candidate is rolled back when `logEValue` reaches this.
+    package var logLimit: Double { -logarithm(alpha) }
 
     enum CodingKeys: String, CodingKey {
         case guardrail, alpha
         case logE = "log_e"
-        case controlEvents = "control_events"
-        case controlTrials = "control_trials"
+        case controlRate = "control_rate"
     }
 }

@@ -1,0 +1,87 @@
+package import Analysis
+package import Core
+package import Decisions
+package import Policy
+package import Rollouts
+package import StreamProcessing
+
+/// The closed loop as a pure function: what is known of a route goes in, what is to be written comes out.
+///
+/// It reads no clock, draws no randomness of its own and keeps nothing, so the server's timer, the control API and the
+/// virtual clock drive the same code, and a restart at any point goes on with the same verdict.
+package struct ControlLoop: Sendable {
+    package var settings: ControlSettings
+
+    package init(settings: ControlSettings) { self.settings = settings }
+}
+
+package struct ControlSettings: Sendable, Equatable {
+    package var decisions = DecisionSettings()
+    package var analysis = AnalysisSettings()
+    /// The plan of every rollout; its goal is set by who starts it.
+    package var plan = RolloutPlan()
+    /// How long a gateway may serve a candidate without hearing from the control plane, milliseconds.
+    package var leaseMs: Int64 = 30_000
+    /// Every target that the configuration knows.
+    package var catalog: [Target] = []
+    /// `<version> <architecture>`, written into decisions.
+    package var engine: String
+
+    package init(engine: String) { self.engine = engine }
+}
+
+/// What a step looks at besides the route's own state.
+package struct LoopInputs: Sendable {
+    /// Panes of the active rollout that are not folded yet, as the store orders them.
+    package var panes: [EvidencePane] = []
+    /// Statistics of the look-back span; `nil` when a decision is not due.
+    package var statistics: [TargetStatistics]?
+    /// Statistics of the latest and the earlier part of the span, for the analyzers.
+    package var recent: [TargetStatistics] = []
+    package var earlier: [TargetStatistics] = []
+    package var recentWindow = Window(start: 0, end: 0)
+    package var prices = PriceBook()
+    /// The last decision made for the route: the same answer is not written again.
+    package var lastDecision: Decision?
+
+    package init() {}
+}
+
+extension ControlLoop {
+    /// One step of one route: fold evidence and act on it first, then analyze and decide.
+    package func step(
+        _ state: RouteState, _ inputs: LoopInputs, now: Int64, using generator: inout some RandomNumberGenerator
+    ) -> [ControlEffect] {
+        if let rollout = state.rollout {
+            return advance(rollout, of: state, panes: inputs.panes, now: now, using: &generator)
+                + analyze(state, inputs, now: now, using: &generator)
+        }
+        return analyze(state, inputs, now: now, using: &generator)
+            + decide(state, inputs, now: now, using: &generator)
+    }
+
+    private func analyze(
+        _ state: RouteState, _ inputs: LoopInputs, now: Int64, using generator: inout some RandomNumberGenerator
+    ) -> [ControlEffect] {
+        guard inputs.statistics != nil else { return [] }
+        let input = AnalysisInput(
+            route: state.route.name.description, recent: inputs.recent, earlier: inputs.earlier,
+            window: inputs.recentWindow, latencyP95Ms: state.route.objective.latency.p95Ms,
+            ttftP95Ms: state.route.objective.latency.ttftP95Ms, qualityFloor: state.route.objective.quality.floor)
+        let findings = Analysis.analyze(input, settings: settings.analysis, now: now, using: &generator)
+        return findings.isEmpty ? [] : [.saveFindings(findings)]
+    }
+
+    func audit(
+        _ action: String, _ state: RouteState, subject: String, detail: String, by actor: String = ControlLoop.actor,
+        now: Int64, using generator: inout some RandomNumberGenerator
+    ) -> ControlEffect {
+        .audit(
+            AuditEntry(
+                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: action,
+                route: state.route.name, subject: subject, detail: detail))
+    }
+
+    /// The name in the audit trail of what the loop does by itself.
+    package static let actor = "trimtab"
+}

@@ -1,0 +1,103 @@
+import Core
+import Foundation
+
+// Typed leaves. Each throws an error that names the key, the value, where it stands and what is allowed.
+extension SettingsReader {
+    func string(_ key: String, default fallback: String, secret: Bool = false, _ summary: String) throws -> String {
+        try optionalString(key, shownDefault: fallback, secret: secret, summary) ?? fallback
+    }
+
+    func optionalString(_ key: String, shownDefault: String = "", secret: Bool = false, _ summary: String) throws
+        -> String?
+    {
+        let value = try text(key)?.text
+        note(key, "text", shownDefault, "", summary, secret: secret, value: value ?? shownDefault)
+        return value
+    }
+
+    func int(_ key: String, default fallback: Int, _ range: ClosedRange<Int>, _ summary: String) throws -> Int {
+        let value = try parse(key, "a whole number", Int.init) ?? fallback
+        try check(key, value, range)
+        note(
+            key, "integer", "\(fallback)", "\(range.lowerBound)–\(range.upperBound)", summary, secret: false,
+            value: "\(value)")
+        return value
+    }
+
+    func double(_ key: String, default fallback: Double, _ range: ClosedRange<Double>, _ summary: String) throws
+        -> Double
+    {
+        try optionalDouble(key, shownDefault: "\(fallback)", range, summary) ?? fallback
+    }
+
+    func optionalDouble(
+        _ key: String, shownDefault: String = "", _ range: ClosedRange<Double>, _ summary: String
+    ) throws -> Double? {
+        let value = try parse(key, "a number", Double.init)
+        if let value { try check(key, value, range) }
+        note(
+            key, "number", shownDefault, "\(range.lowerBound)–\(range.upperBound)", summary, secret: false,
+            value: value.map { "\($0)" } ?? shownDefault)
+        return value
+    }
+
+    func bool(_ key: String, default fallback: Bool, _ summary: String) throws -> Bool {
+        let value = try parse(key, "true or false") { ["true": true, "false": false][$0] } ?? fallback
+        note(key, "boolean", "\(fallback)", "", summary, secret: false, value: "\(value)")
+        return value
+    }
+
+    func choice<Value: RawRepresentable & CaseIterable>(
+        _ key: String, default fallback: Value, _ summary: String
+    ) throws -> Value where Value.RawValue == String {
+        let names = Value.allCases.map(\.rawValue)
+        let value = try parse(key, "one of \(names.joined(separator: ", "))", Value.init(rawValue:)) ?? fallback
+        note(
+            key, "choice", fallback.rawValue, names.joined(separator: ", "), summary, secret: false,
+            value: value.rawValue)
+        return value
+    }
+
+    /// Seconds in the file (fractions allowed), milliseconds inside.
+    func seconds(_ key: String, defaultMs: Int64, _ range: ClosedRange<Double>, _ summary: String) throws -> Int64 {
+        let value = try double(key, default: Double(defaultMs) / 1000, range, summary)
+        return Int64((value * 1000).rounded())
+    }
+
+    /// `host:port`.
+    func address(_ key: String, default fallback: String, _ summary: String) throws -> (host: String, port: Int) {
+        let value = try string(key, default: fallback, summary)
+        guard let colon = value.lastIndex(of: ":"), let port = Int(value[value.index(after: colon)...]),
+            (0...65_535).contains(port),
+            colon != value.startIndex
+        else {
+            throw malformed(key, value, "as read", "an address", remedy: "Write host:port, for example \(fallback).")
+        }
+        let host = value[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+        return (host, port)
+    }
+
+    func doubles(_ key: String, default fallback: [Double], _ summary: String) throws -> [Double] {
+        try list(key, default: fallback.map { "\($0)" }, summary).map { text in
+            guard let value = Double(text) else {
+                throw malformed(key, text, "as read", "a number", remedy: "Write a list of numbers.")
+            }
+            return value
+        }
+    }
+
+    private func parse<Value>(_ key: String, _ type: String, _ convert: (String) -> Value?) throws -> Value? {
+        guard let (text, origin) = try text(key) else { return nil }
+        guard let value = convert(text) else {
+            throw malformed(key, text, origin, type, remedy: "Give \(type), or leave the key out for its default.")
+        }
+        return value
+    }
+
+    private func check<Value: Comparable>(_ key: String, _ value: Value, _ range: ClosedRange<Value>) throws {
+        guard !range.contains(value) else { return }
+        throw TrimtabError(
+            "config.out_of_range", "\(path.isEmpty ? key : "\(path).\(key)") = \(value) is out of range.",
+            remedy: "Allowed is \(range.lowerBound) to \(range.upperBound).")
+    }
+}
