@@ -1,0 +1,78 @@
+package import Core
+package import Decisions
+package import Policy
+import Rollouts
+import StreamProcessing
+
+/// Feeds the pure loop from a store: reads what a step needs, runs it under the route's lock, writes its effects.
+/// The server's timer and the virtual clock both call `tick`; only the leader does.
+package struct LoopDriver: Sendable {
+    package let loop: ControlLoop
+    package let store: any ControlStore
+    /// Between two decisions of a route, milliseconds.
+    package let decisionIntervalMs: Int64
+    /// The span that the analyzers call recent, milliseconds.
+    package let recentMs: Int64
+    private var nextDecision: [RouteName: Int64] = [:]
+
+    package init(loop: ControlLoop, store: any ControlStore, decisionIntervalMs: Int64, recentMs: Int64) {
+        self.loop = loop
+        self.store = store
+        self.decisionIntervalMs = decisionIntervalMs
+        self.recentMs = recentMs
+    }
+
+    /// One look at every route. A route that fails does not keep the others waiting; the first error is thrown at the end.
+    package mutating func tick(now: Int64, seed: UInt64) async throws {
+        var failure: (any Error)?
+        for route in try await store.routes() {
+            do {
+                try await tick(route, now: now, seed: Hash64.hash(route.description, salt: seed))
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private mutating func tick(_ route: RouteName, now: Int64, seed: UInt64) async throws {
+        guard let state = try await store.state(of: route) else { return }
+        var inputs = LoopInputs()
+        if let rollout = state.rollout {
+            inputs.panes = try await store.evidence(of: rollout.id, after: rollout.evidence.cursor)
+        }
+        let due = now >= nextDecision[route, default: 0]
+        if due {
+            try await addStatistics(to: &inputs, route: route, now: now)
+            nextDecision[route] = now + decisionIntervalMs
+        }
+        guard due || state.rollout != nil else { return }
+        let loop = loop
+        let ready = inputs
+        try await store.update(route) { state in
+            var generator = SplitMix64(seed: seed)
+            return (loop.step(state, ready, now: now, using: &generator), ())
+        }
+    }
+
+    private func addStatistics(to inputs: inout LoopInputs, route: RouteName, now: Int64) async throws {
+        let start = now - loop.settings.decisions.lookbackMs
+        inputs.statistics = try await store.statistics(route: route, in: start..<now)
+        inputs.recent = try await store.statistics(route: route, in: (now - recentMs)..<now)
+        inputs.earlier = try await store.statistics(route: route, in: start..<max(start, now - recentMs))
+        inputs.recentWindow = Window(start: now - recentMs, end: now)
+        inputs.prices = try await store.prices()
+        inputs.lastDecision = try await store.decisions(PageQuery(route: route, limit: 1)).first
+    }
+
+    /// Does what a person asks, under the same lock.
+    package func handle(_ command: Command, route: RouteName, by actor: String, now: Int64, seed: UInt64) async throws -> CommandResult {
+        let start = now - loop.settings.decisions.lookbackMs
+        let control = try await store.statistics(route: route, in: start..<now)
+        let loop = loop
+        return try await store.update(route) { state in
+            var generator = SplitMix64(seed: seed)
+            return try loop.handle(command, by: actor, state: state, control: control, now: now, using: &generator)
+        }
+    }
+}
