@@ -80,7 +80,7 @@ extension Moments {
     /// of bad answers, whose error costs power and never validity.
     func shareBelow(_ bound: Double) -> Double? {
         guard let mean, let variance, variance > 0 else { return nil }
-        return Normal.cdf((bound - mean) / variance.squareRoot())
+        return normalCDF((bound - mean) / variance.squareRoot())
     }
 
     /// The 95th percentile of the log-normal distribution with this mean and variance: a good enough bound for "dear",

@@ -9,7 +9,7 @@ package struct Difference: Sendable, Equatable {
     package var lower: Double { estimate - 1.645 * standardError }
     package var upper: Double { estimate + 1.645 * standardError }
     package var probabilityBelowZero: Double {
-        standardError > 0 ? Normal.cdf(-estimate / standardError) : (estimate < 0 ? 1 : 0)
+        standardError > 0 ? normalCDF(-estimate / standardError) : (estimate < 0 ? 1 : 0)
     }
 
     /// The inverse-variance weighted mean of per-step differences; `nil` without one.

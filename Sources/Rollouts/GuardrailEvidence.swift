@@ -1,3 +1,4 @@
+import Core
 package import Statistics
 
 /// Counts of one step, by arm.
@@ -56,12 +57,12 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
     package init(guardrail: Guardrail, alpha: Double, controlRate: Double?) {
         self.guardrail = guardrail
         self.alpha = alpha
-        logE = Array(repeating: 0, count: EProcess.grid.count)
+        logE = Array(repeating: 0, count: SequentialTest.grid.count)
         self.controlRate = controlRate
     }
 
     /// log of the e-value: the mean over the grid.
-    package var logEValue: Double { EProcess.logMeanExp(logE) }
+    package var logEValue: Double { logMeanExp(logE) }
     /// The candidate is rolled back when `logEValue` reaches this.
     package var logLimit: Double { -logarithm(alpha) }
 

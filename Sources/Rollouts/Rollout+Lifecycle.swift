@@ -1,6 +1,4 @@
-package import Core
 package import Policy
-import Statistics
 
 extension RolloutEvidence {
     /// Empty evidence with a test for every guardrail that the route gives a weight.

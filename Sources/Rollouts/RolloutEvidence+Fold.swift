@@ -1,6 +1,6 @@
 package import StreamProcessing
 import Statistics
-import Telemetry
+package import Telemetry
 
 extension RolloutEvidence {
     /// Requests the fast lane looks at.
@@ -92,15 +92,13 @@ extension Guardrail {
 extension GuardrailEvidence {
     /// Adds trials of one arm, assigned to the candidate with probability `weight`.
     mutating func add(events: Int64, trials: Int64, candidate: Bool, weight: Double) {
-        let counts = EProcess.Counts(
-            candidateEvents: candidate ? events : 0, candidateOthers: candidate ? trials - events : 0,
-            controlEvents: candidate ? 0 : events, controlOthers: candidate ? 0 : trials - events)
-        let increments =
-            if let controlRate {
-                EProcess.armGivenOutcome(counts, weight: weight, controlRate: controlRate)
-            } else {
-                EProcess.eventsSplit(counts, weight: weight)
-            }
+        let others = trials - events
+        let counts =
+            candidate
+            ? TwoArmCounts(candidateEvents: events, candidateNonEvents: others, controlEvents: 0)
+            : TwoArmCounts(candidateEvents: 0, controlEvents: events, controlNonEvents: others)
+        let test: SequentialTest = controlRate.map { .armGivenOutcome(controlRate: $0) } ?? .eventsSplit(tolerance: 1)
+        let increments = test.increments(counts, candidateShare: weight)
         for (index, increment) in increments.enumerated() { logE[index] += increment }
     }
 }
