@@ -1,0 +1,106 @@
+package import ControlAPI
+package import ControlLoop
+package import Core
+package import EventLog
+import Foundation
+package import Gateway
+package import Policy
+package import StreamProcessing
+
+/// The whole configuration, read once at start. Every key is read in this folder and nowhere else.
+package struct Settings: Sendable {
+    /// Where state that is not in PostgreSQL lives: local log, last routing table, secrets.
+    package var dataFolder: String
+    package var gateway: GatewaySettings
+    package var localLog: LocalLogSettings
+    package var providers: [ProviderSettings]
+    package var prices: [String: TokenPrice]
+    package var routes: [RouteSettings]
+    package var eventLog: EventLogSettings
+    package var stream: StreamRoleSettings
+    package var control: ControlRoleSettings
+    package var state: StateSettings
+    package var api: ControlAPISettings
+    package var observability: ObservabilitySettings
+    package var simulation: SimulationSettings
+
+    /// Reads the tree; the first thing wrong is thrown.
+    package init(_ source: SettingsSource) throws {
+        let reader = try SettingsReader(source)
+        try self.init(reader)
+        try reader.finish()
+    }
+
+    /// What the reference documents: every key with its default.
+    package static func reference() throws -> [SettingsReader.Entry] {
+        let reader = try SettingsReader(SettingsSource(yaml: ""))
+        _ = try Settings(reader)
+        return reader.entries
+    }
+
+    package init(_ reader: SettingsReader) throws {
+        dataFolder = try reader.string(
+            "data_dir", default: Self.defaultDataFolder, "Folder for the local log, the last routing table and secrets.")
+        let gatewayReader = try reader.section("gateway")
+        let gatewayID = try gatewayReader.string("id", default: Self.hostName, "Names this gateway; unique among all gateways.")
+        gateway = try GatewaySettings(gatewayReader)
+        let kafka = try reader.section("event_log")
+        eventLog = try EventLogSettings(kafka)
+        localLog = try LocalLogSettings(
+            gatewayReader.section("local_log"), gatewayID: gatewayID, folder: dataFolder,
+            partitions: eventLog.partitions)
+        try gatewayReader.finish()
+        try kafka.finish()
+        providers = try reader.map("providers", template: "provider") { try ProviderSettings($0, id: $1) }
+        prices = try Self.prices(reader)
+        routes = try reader.map("routes", template: "route") { try RouteSettings($0, name: $1) }
+        stream = try StreamRoleSettings(reader.section("stream"))
+        control = try ControlRoleSettings(reader)
+        control.loop.catalog = providers.flatMap { provider in
+            provider.models.map { Target(provider: provider.id, model: $0) }
+        }
+        state = try StateSettings(reader.section("state"))
+        api = try ControlAPISettings(reader.section("api"))
+        api.providers = providers.map { ProviderSummary(name: $0.id, baseURL: $0.baseURL, models: $0.models) }
+        observability = try ObservabilitySettings(reader.section("observability"))
+        simulation = try SimulationSettings(reader.section("simulation"))
+        try checkReferences()
+    }
+
+    private func checkReferences() throws {
+        let known = Set(providers.map(\.id))
+        for seeded in routes {
+            let violations = seeded.firstPolicy.violations { known.contains($0) }
+            guard let first = violations.first else { continue }
+            throw TrimtabError(
+                "config.malformed", "routes.\(seeded.route.name)\(first.pointer): \(first.detail)",
+                remedy: "Correct the route, or add the provider.")
+        }
+    }
+
+    private static func prices(_ reader: SettingsReader) throws -> [String: TokenPrice] {
+        let rows = try reader.map("prices", template: "provider/model") { reader, name in
+            let limit = 0.0...1e6
+            let cached = try reader.optionalDouble("cached_input_usd_per_mtok", limit, "US dollars per million cached input tokens.")
+            let write = try reader.optionalDouble("cache_write_usd_per_mtok", limit, "US dollars per million tokens written to the cache.")
+            let input = try reader.double("input_usd_per_mtok", default: 0, limit, "US dollars per million input tokens.")
+            let output = try reader.double("output_usd_per_mtok", default: 0, limit, "US dollars per million output tokens.")
+            func nano(_ dollars: Double) -> Int64 { Int64((dollars * 1e9).rounded()) }
+            return (
+                name,
+                TokenPrice(input: nano(input), output: nano(output), cachedInput: cached.map(nano), cacheWrite: write.map(nano))
+            )
+        }
+        return Dictionary(rows, uniquingKeysWith: { $1 })
+    }
+
+    private static var hostName: String { ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "gateway" }
+
+    /// `/var/lib/trimtab` for root, else below the XDG data folder.
+    package static var defaultDataFolder: String {
+        if getuid() == 0 { return "/var/lib/trimtab" }
+        let environment = ProcessInfo.processInfo.environment
+        let base = environment["XDG_DATA_HOME"] ?? (environment["HOME"].map { "\($0)/.local/share" } ?? "/tmp")
+        return "\(base)/trimtab"
+    }
+}
