@@ -79,3 +79,13 @@ package struct AuditEntry: Codable, Sendable, Equatable {
         self.detail = detail
     }
 }
+
+extension RolloutHistory {
+    /// What an ended rollout leaves for hysteresis and cooldown.
+    package init(_ rollout: Rollout, fromModel: String, toModel: String) {
+        self.init(
+            rollout: rollout.id, fromModel: fromModel, toModel: toModel, startedAt: rollout.createdAt,
+            endedAt: rollout.endedAt ?? rollout.createdAt, promoted: rollout.phase == .promoted,
+            rolledBack: rollout.phase.name == "rolled_back", byDecision: rollout.decision != nil)
+    }
+}

@@ -11,6 +11,8 @@ package import StreamProcessing
 package struct Settings: Sendable {
     /// Where state that is not in PostgreSQL lives: local log, last routing table, secrets.
     package var dataFolder: String
+    /// What keys and tokens are hashed with; `nil` makes one in the data folder.
+    package var secret: String?
     package var gateway: GatewaySettings
     package var localLog: LocalLogSettings
     package var providers: [ProviderSettings]
@@ -41,6 +43,8 @@ package struct Settings: Sendable {
     package init(_ reader: SettingsReader) throws {
         dataFolder = try reader.string(
             "data_dir", default: Self.defaultDataFolder, "Folder for the local log, the last routing table and secrets.")
+        secret = try reader.optionalString(
+            "secret", secret: true, "What keys and tokens are hashed with, at least 32 bytes; absent makes one in the data folder.")
         let gatewayReader = try reader.section("gateway")
         let gatewayID = try gatewayReader.string("id", default: Self.hostName, "Names this gateway; unique among all gateways.")
         gateway = try GatewaySettings(gatewayReader)

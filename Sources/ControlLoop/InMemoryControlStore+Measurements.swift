@@ -1,0 +1,116 @@
+package import Analysis
+package import Core
+package import Decisions
+package import Policy
+package import Rollouts
+import Statistics
+package import StreamProcessing
+
+extension InMemoryControlStore {
+    // MARK: Fed by the stream
+
+    /// Keeps what one checkpoint emitted. A later pane replaces the earlier.
+    package func add(results: [WindowResult], feedback deltas: [FeedbackDelta], panes added: [EvidencePane]) {
+        for result in results {
+            guard let route = RouteName(result.key.route) else { continue }
+            partials[route, default: [:]][
+                PartialID(window: result.window, key: result.key, partition: result.partition)] = result
+        }
+        for delta in deltas {
+            guard let route = RouteName(delta.key.route) else { continue }
+            feedback[route, default: [:]][WindowID(window: delta.window, key: delta.key), default: [:]][
+                delta.name, default: Moments()
+            ].merge(delta.values)
+        }
+        for pane in added { panes[pane.key.rollout, default: []].append(pane) }
+    }
+
+    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) -> [EvidencePane] {
+        (panes[rollout] ?? []).filter { $0.number > cursor[$0.partition] ?? -1 }
+            .sorted { ($0.number, $0.partition, $0.key) < ($1.number, $1.partition, $1.key) }
+    }
+
+    package func statistics(route: RouteName, in range: Range<Int64>) -> [TargetStatistics] {
+        var latency: [String: (DDSketch, DDSketch)] = [:]
+        var rows: [String: TargetStatistics] = [:]
+        for window in merged(route, range) where !window.key.modelKey.isEmpty {
+            let key = window.key.modelKey
+            var row = rows[key] ?? TargetStatistics(route: route.description, modelKey: key)
+            row.add(window.aggregate)
+            if let quality = window.feedback["quality"] { row.quality.merge(quality) }
+            rows[key] = row
+            latency[key, default: (DDSketch(), DDSketch())].0.merge(window.aggregate.latency)
+            latency[key, default: (DDSketch(), DDSketch())].1.merge(window.aggregate.ttft)
+        }
+        return rows.values.map { row in
+            var row = row
+            row.latencyP50Ms = latency[row.modelKey]?.0.quantile(0.5)
+            row.latencyP95Ms = latency[row.modelKey]?.0.quantile(0.95)
+            row.ttftP95Ms = latency[row.modelKey]?.1.quantile(0.95)
+            return row
+        }.sorted { $0.modelKey < $1.modelKey }
+    }
+
+    package func windows(_ query: WindowQuery) -> [MergedWindow] {
+        Array(merged(query.route, query.range).suffix(query.limit))
+    }
+
+    private func merged(_ route: RouteName, _ range: Range<Int64>) -> [MergedWindow] {
+        var found: [WindowID: MergedWindow] = [:]
+        func entry(_ id: WindowID) -> MergedWindow {
+            found[id] ?? MergedWindow(window: id.window, key: id.key, aggregate: WindowAggregate(), feedback: [:])
+        }
+        for (id, result) in partials[route] ?? [:] where range.contains(id.window.start) {
+            let name = WindowID(window: id.window, key: id.key)
+            var window = entry(name)
+            window.aggregate.merge(result.aggregate)
+            found[name] = window
+        }
+        for (id, names) in feedback[route] ?? [:] where range.contains(id.window.start) {
+            var window = entry(id)
+            window.feedback.merge(names) { $1 }
+            found[id] = window
+        }
+        return found.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    package func prices() -> PriceBook { book }
+
+    // MARK: Read by people
+
+    package func decisions(_ query: PageQuery) -> [Decision] {
+        page(decisions.values, query, id: \.id, route: { $0.route }, state: { $0.status.rawValue })
+    }
+    package func decision(_ id: UUIDv7) -> Decision? { decisions[id] }
+    package func rollouts(_ query: PageQuery) -> [Rollout] {
+        page(rollouts.values, query, id: \.id, route: { $0.route }, state: { $0.phase.name })
+    }
+    package func rollout(_ id: UUIDv7) -> Rollout? { rollouts[id] }
+    package func findings(_ query: PageQuery) -> [Finding] {
+        page(records.values.flatMap(\.findings), query, id: \.id, route: { RouteName($0.route) }, state: { $0.code })
+    }
+    package func audit(_ query: PageQuery) -> [AuditEntry] {
+        page(auditEntries, query, id: \.id, route: { $0.route }, state: { $0.action })
+    }
+
+    private func page<Item>(
+        _ items: some Sequence<Item>, _ query: PageQuery, id: (Item) -> UUIDv7, route: (Item) -> RouteName?,
+        state: (Item) -> String
+    ) -> [Item] {
+        let fitting = items.filter { item in
+            (query.route == nil || route(item) == query.route) && (query.state == nil || state(item) == query.state)
+                && query.before.map { id(item) < $0 } ?? true
+        }
+        return Array(fitting.sorted { id($0) > id($1) }.prefix(query.limit))
+    }
+}
+
+extension TargetStatistics {
+    /// Adds a window's counts; latencies come from merged sketches.
+    package mutating func add(_ aggregate: WindowAggregate) {
+        requests += aggregate.requests
+        failures += aggregate.failures
+        cost.merge(aggregate.cost)
+        unknownCost += aggregate.unknownCost
+    }
+}

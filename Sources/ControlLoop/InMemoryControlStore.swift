@@ -1,0 +1,176 @@
+package import Analysis
+package import Core
+package import Decisions
+package import Policy
+package import Rollouts
+package import Statistics
+package import StreamProcessing
+
+/// The store in memory: for the virtual clock and for tests, under the same contract as PostgreSQL's.
+package actor InMemoryControlStore: ControlStore {
+    struct RouteRecord {
+        var route: Route
+        var pointer: RoutePointer
+        var policies: [RoutingPolicy]
+        var findings: [Finding] = []
+    }
+
+    struct PartialID: Hashable {
+        var window: Window
+        var key: WindowKey
+        var partition: Int
+    }
+
+    var records: [RouteName: RouteRecord] = [:]
+    var epoch: Int64 = 0
+    var decisions: [UUIDv7: Decision] = [:]
+    var rollouts: [UUIDv7: Rollout] = [:]
+    var auditEntries: [AuditEntry] = []
+    var panes: [UUIDv7: [EvidencePane]] = [:]
+    var partials: [RouteName: [PartialID: WindowResult]] = [:]
+    var feedback: [RouteName: [WindowID: [String: Moments]]] = [:]
+    var book = PriceBook()
+    // Administration, in InMemoryControlStore+Admin.swift.
+    var virtualKeys: [String: VirtualKey] = [:]
+    var operatorTokens: [String: OperatorToken] = [:]
+    var gatewayStatus: [String: GatewayStatus] = [:]
+    var listeners: [Int: AsyncStream<Change>.Continuation] = [:]
+    var nextListener = 0
+
+    package init() {}
+
+    package func routes() -> [RouteName] { records.keys.sorted() }
+
+    package func state(of route: RouteName) -> RouteState? {
+        guard let record = records[route] else { return nil }
+        let active = rollouts.values.first { $0.route == route && $0.isActive }
+        let proposal = decisions.values.filter { $0.route == route && $0.status == .proposed }.max { $0.id < $1.id }
+        let wanted = [record.pointer.stable, record.pointer.candidate, record.route.baseline, active?.candidate]
+        let policies = record.policies.filter { wanted.contains($0.version) }
+        return RouteState(
+            route: record.route, pointer: record.pointer,
+            policies: Dictionary(policies.map { ($0.version, $0) }, uniquingKeysWith: { $1 }), rollout: active,
+            proposal: proposal, history: history(of: record), latestVersion: record.policies.map(\.version).max() ?? 0)
+    }
+
+    private func history(of record: RouteRecord) -> [RolloutHistory] {
+        let ended = rollouts.values.filter { $0.route == record.route.name && !$0.isActive }.sorted { $0.id > $1.id }
+        return ended.prefix(50).map { rollout in
+            func model(_ version: Int) -> String {
+                record.policies.first { $0.version == version }?.targets.first?.modelKey ?? ""
+            }
+            return RolloutHistory(rollout, fromModel: model(rollout.stable), toModel: model(rollout.candidate))
+        }
+    }
+
+    package func update<Result: Sendable>(
+        _ route: RouteName, _ body: @escaping @Sendable (RouteState) throws -> (effects: [ControlEffect], result: Result)
+    ) throws -> Result {
+        guard let state = state(of: route) else { throw Self.noRoute(route) }
+        let (effects, result) = try body(state)
+        for effect in effects { apply(effect, to: route) }
+        return result
+    }
+
+    private func apply(_ effect: ControlEffect, to route: RouteName) {
+        switch effect {
+        case .savePolicy(let policy):
+            records[route]?.policies.append(policy)
+            tell(.policy, route, "\(policy.version)")
+        case .saveRollout(let rollout):
+            rollouts[rollout.id] = rollout
+            tell(.rollout, route, rollout.id.description)
+        case .setPointer(var pointer):
+            epoch += 1
+            pointer.epoch = epoch
+            records[route]?.pointer = pointer
+            tell(.pointer, route, "\(epoch)")
+        case .renewLease(let until): records[route]?.pointer.leaseUntil = until
+        case .saveDecision(let decision):
+            decisions[decision.id] = decision
+            tell(.decision, route, decision.id.description)
+        case .saveFindings(let findings):
+            let replaced = Set(findings.map { FindingID($0) })
+            records[route]?.findings.removeAll { replaced.contains(FindingID($0)) }
+            records[route]?.findings += findings
+            tell(.finding, route, "")
+        case .setBaseline(let version): records[route]?.route.baseline = version
+        case .audit(let entry): auditEntries.append(entry)
+        }
+    }
+
+    private struct FindingID: Hashable {
+        var code: String
+        var modelKey: String?
+        init(_ finding: Finding) {
+            code = finding.code
+            modelKey = finding.modelKey
+        }
+    }
+
+    package func apply(_ route: Route, firstPolicy: RoutingPolicy?, by actor: String, now: Int64) throws {
+        var generator = SplitMix64(seed: UInt64(bitPattern: now) ^ Hash64.hash(route.name.description, salt: 1))
+        if records[route.name] != nil {
+            var route = route
+            route.baseline = route.baseline ?? records[route.name]?.route.baseline
+            records[route.name]?.route = route
+        } else {
+            guard var policy = firstPolicy else {
+                throw TrimtabError(
+                    "store.first_policy", "Route \(route.name) is new and has no policy.",
+                    remedy: "Give it a first policy with at least one target.")
+            }
+            (policy.version, policy.route) = (1, route.name)
+            epoch += 1
+            var pointer = RoutePointer(route: route.name, stable: 1)
+            pointer.epoch = epoch
+            var route = route
+            route.baseline = route.baseline ?? 1
+            records[route.name] = RouteRecord(route: route, pointer: pointer, policies: [policy])
+        }
+        auditEntries.append(
+            AuditEntry(
+                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: "route.apply",
+                route: route.name, subject: route.name.description, detail: ""))
+        tell(.route, route.name, route.name.description)
+    }
+
+    package func delete(_ route: RouteName, by actor: String, now: Int64) throws {
+        guard records.removeValue(forKey: route) != nil else { throw Self.noRoute(route) }
+        rollouts = rollouts.filter { $0.value.route != route }
+        decisions = decisions.filter { $0.value.route != route }
+        partials[route] = nil
+        feedback[route] = nil
+        epoch += 1
+        var generator = SplitMix64(seed: UInt64(bitPattern: now))
+        auditEntries.append(
+            AuditEntry(
+                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: "route.delete",
+                route: route, subject: route.description, detail: ""))
+        tell(.route, route, route.description)
+    }
+
+    package func policies(of route: RouteName) -> [RoutingPolicy] { records[route]?.policies ?? [] }
+
+    package func policy(_ route: RouteName, version: Int) -> RoutingPolicy? {
+        records[route]?.policies.first { $0.version == version }
+    }
+
+    package func create(_ policy: RoutingPolicy, now: Int64) throws -> RoutingPolicy {
+        guard let record = records[policy.route] else { throw Self.noRoute(policy.route) }
+        var policy = policy
+        policy.version = (record.policies.map(\.version).max() ?? 0) + 1
+        policy.createdAt = now
+        records[policy.route]?.policies.append(policy)
+        tell(.policy, policy.route, "\(policy.version)")
+        return policy
+    }
+
+    func tell(_ kind: Change.Kind, _ route: RouteName?, _ id: String) {
+        for listener in listeners.values { listener.yield(Change(kind: kind, route: route, id: id)) }
+    }
+
+    static func noRoute(_ route: RouteName) -> TrimtabError {
+        TrimtabError("store.no_route", "There is no route \(route).", remedy: "See `trimtab routes list`.")
+    }
+}
