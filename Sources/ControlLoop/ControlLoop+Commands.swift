@@ -1,5 +1,5 @@
-import Analysis
-package import Core
+package import Analysis
+import Core
 import Decisions
 import Policy
 import Rollouts

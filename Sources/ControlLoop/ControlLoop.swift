@@ -1,5 +1,5 @@
 package import Analysis
-package import Core
+import Core
 package import Decisions
 package import Policy
 package import Rollouts

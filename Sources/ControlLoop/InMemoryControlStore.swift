@@ -1,10 +1,10 @@
-package import Analysis
+import Analysis
 package import Core
-package import Decisions
+import Decisions
 package import Policy
-package import Rollouts
-package import Statistics
-package import StreamProcessing
+import Rollouts
+import Statistics
+import StreamProcessing
 
 /// The store in memory: for the virtual clock and for tests, under the same contract as PostgreSQL's.
 package actor InMemoryControlStore: ControlStore {

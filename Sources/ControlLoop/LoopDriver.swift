@@ -1,6 +1,6 @@
 package import Core
-package import Decisions
-package import Policy
+import Decisions
+import Policy
 import Rollouts
 import StreamProcessing
 
