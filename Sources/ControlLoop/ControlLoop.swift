@@ -64,10 +64,13 @@ extension ControlLoop {
         _ state: RouteState, _ inputs: LoopInputs, now: Int64, using generator: inout some RandomNumberGenerator
     ) -> [ControlEffect] {
         guard inputs.statistics != nil else { return [] }
+        let objective = state.route.objective
         let input = AnalysisInput(
-            route: state.route.name.description, recent: inputs.recent, earlier: inputs.earlier,
-            window: inputs.recentWindow, latencyP95Ms: state.route.objective.latency.p95Ms,
-            ttftP95Ms: state.route.objective.latency.ttftP95Ms, qualityFloor: state.route.objective.quality.floor)
+            route: state.route.name.description, window: inputs.recentWindow, current: inputs.recent,
+            previous: inputs.earlier,
+            objective: AnalysisInput.Limits(
+                latencyP95Ms: objective.latency.p95Ms, ttftP95Ms: objective.latency.ttftP95Ms,
+                qualityFloor: objective.quality.floor, budgetDayUSD: objective.cost.budgetDayUSD))
         let findings = Analysis.analyze(input, settings: settings.analysis, now: now, using: &generator)
         return findings.isEmpty ? [] : [.saveFindings(findings)]
     }
