@@ -44,7 +44,8 @@ extension InMemoryControlStore: AdminStore {
     package func gateways() -> [GatewayStatus] { gatewayStatus.values.sorted { $0.id < $1.id } }
 
     package func changes() -> AsyncStream<Change> {
-        let (stream, continuation) = AsyncStream.makeStream(of: Change.self, bufferingPolicy: .bufferingNewest(Change.bufferLimit))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: Change.self, bufferingPolicy: .bufferingNewest(Change.bufferLimit))
         let id = nextListener
         nextListener += 1
         listeners[id] = continuation

@@ -64,7 +64,8 @@ package actor InMemoryControlStore: ControlStore {
     }
 
     package func update<Result: Sendable>(
-        _ route: RouteName, _ body: @escaping @Sendable (RouteState) throws -> (effects: [ControlEffect], result: Result)
+        _ route: RouteName,
+        _ body: @escaping @Sendable (RouteState) throws -> (effects: [ControlEffect], result: Result)
     ) throws -> Result {
         guard let state = state(of: route) else { throw Self.noRoute(route) }
         let (effects, result) = try body(state)

@@ -66,7 +66,9 @@ package struct LoopDriver: Sendable {
     }
 
     /// Does what a person asks, under the same lock.
-    package func handle(_ command: Command, route: RouteName, by actor: String, now: Int64, seed: UInt64) async throws -> CommandResult {
+    package func handle(_ command: Command, route: RouteName, by actor: String, now: Int64, seed: UInt64) async throws
+        -> CommandResult
+    {
         let start = now - loop.settings.decisions.lookbackMs
         let control = try await store.statistics(route: route, in: start..<now)
         let loop = loop

@@ -24,7 +24,8 @@ struct World {
         settings.plan.objectiveCycleMs = 0
         settings.decisions.cooldownMs = 60_000
         settings.catalog = [Target(provider: "sim", model: "strong"), Target(provider: "sim", model: "cheap")]
-        driver = LoopDriver(loop: ControlLoop(settings: settings), store: store, decisionIntervalMs: 1_000, recentMs: 5_000)
+        driver = LoopDriver(
+            loop: ControlLoop(settings: settings), store: store, decisionIntervalMs: 1_000, recentMs: 5_000)
         var document = Route(name: route)
         document.autonomy = autonomy
         document.allowed = ["sim/*"]
@@ -33,13 +34,17 @@ struct World {
         try await store.apply(document, firstPolicy: policy("strong"), by: "ann", now: 0)
         _ = try await store.create(policy("cheap"), now: 0)
         _ = await store.setPrices(
-            ["sim/strong": TokenPrice(input: 10_000_000_000, output: 10_000_000_000), "sim/cheap": TokenPrice(input: 1_000_000_000, output: 1_000_000_000)],
+            [
+                "sim/strong": TokenPrice(input: 10_000_000_000, output: 10_000_000_000),
+                "sim/cheap": TokenPrice(input: 1_000_000_000, output: 1_000_000_000),
+            ],
             by: "ann", now: 0)
     }
 
     func policy(_ model: String) -> RoutingPolicy {
         RoutingPolicy(
-            route: route, version: 1, createdAt: 0, createdBy: "ann", reason: "", targets: [Target(provider: "sim", model: model)])
+            route: route, version: 1, createdAt: 0, createdBy: "ann", reason: "",
+            targets: [Target(provider: "sim", model: model)])
     }
 
     func state() async throws -> RouteState { try #require(await store.state(of: route)) }
@@ -51,7 +56,10 @@ struct World {
     }
 
     /// Puts one pane of each arm into the store.
-    func evidence(_ rollout: UUIDv7, step: Int, number: Int64, control: Int64, candidate: Int64, failures: Int64 = 0, quality: Double = 0.9) async {
+    func evidence(
+        _ rollout: UUIDv7, step: Int, number: Int64, control: Int64, candidate: Int64, failures: Int64 = 0,
+        quality: Double = 0.9
+    ) async {
         let weight = [0.05, 0.5][step]
         func pane(_ arm: Arm, _ requests: Int64, _ failed: Int64) -> EvidencePane {
             var counts = EvidenceCounts()
@@ -59,10 +67,12 @@ struct World {
             counts.failures = failed
             for index in 0..<requests { counts.quality.add(quality + Double(index % 3) * 0.01) }
             return EvidencePane(
-                key: EvidenceKey(rollout: rollout, step: step, arm: arm), partition: 0, number: number, candidateWeight: weight,
+                key: EvidenceKey(rollout: rollout, step: step, arm: arm), partition: 0, number: number,
+                candidateWeight: weight,
                 counts: counts)
         }
-        await store.add(results: [], feedback: [], panes: [pane(.stable, control, 0), pane(.candidate, candidate, failures)])
+        await store.add(
+            results: [], feedback: [], panes: [pane(.stable, control, 0), pane(.candidate, candidate, failures)])
     }
 }
 
@@ -122,12 +132,15 @@ struct World {
     @Test func abortOutranksEverythingAndIsANoOpWhenNothingRuns() async throws {
         let world = try await World()
         let id = try await world.start()
-        let pause = try await world.driver.handle(.pause(rollout: id), route: world.route, by: "ann", now: 10_100, seed: 1)
+        let pause = try await world.driver.handle(
+            .pause(rollout: id), route: world.route, by: "ann", now: 10_100, seed: 1)
         #expect(pause.changed)
-        let abort = try await world.driver.handle(.abort(rollout: id, reason: "no"), route: world.route, by: "bob", now: 10_200, seed: 2)
+        let abort = try await world.driver.handle(
+            .abort(rollout: id, reason: "no"), route: world.route, by: "bob", now: 10_200, seed: 2)
         #expect(abort.changed)
         #expect(try await world.state().pointer.weight == 0)
-        let again = try await world.driver.handle(.abort(rollout: id, reason: ""), route: world.route, by: "bob", now: 10_300, seed: 3)
+        let again = try await world.driver.handle(
+            .abort(rollout: id, reason: ""), route: world.route, by: "bob", now: 10_300, seed: 3)
         #expect(!again.changed)
         #expect(again.message.contains("not running"))
     }
@@ -142,7 +155,8 @@ struct World {
         let world = try await World()
         await #expect(throws: TrimtabError.self) {
             _ = try await world.driver.handle(
-                .startRollout(policy: version, goal: .neutral, reason: ""), route: world.route, by: "ann", now: 1, seed: 1)
+                .startRollout(policy: version, goal: .neutral, reason: ""), route: world.route, by: "ann", now: 1,
+                seed: 1)
         }
     }
 
@@ -171,7 +185,9 @@ struct World {
     /// Windows in which `sim/cheap` is as good as `sim/strong` at a tenth of the price.
     static func traffic(_ world: World, cheapQuality: Double = 0.9) async {
         var results: [WindowResult] = [], feedback: [FeedbackDelta] = []
-        for (model, arm, cost, quality) in [("strong", Arm.stable, 1e7, 0.9), ("cheap", Arm.explore, 1e6, cheapQuality)] {
+        for (model, arm, cost, quality) in [
+            ("strong", Arm.stable, 1e7, 0.9), ("cheap", Arm.explore, 1e6, cheapQuality),
+        ] {
             var aggregate = WindowAggregate()
             aggregate.requests = 2_000
             let key = WindowKey(route: "chat", modelKey: "sim/\(model)", arm: arm, policy: 1)
@@ -209,7 +225,8 @@ struct World {
         #expect(proposals.count == 1)
         #expect(try await world.state().rollout == nil)
         let id = try #require(proposals.first?.id)
-        let result = try await world.driver.handle(.approve(decision: id), route: world.route, by: "ann", now: 20_000, seed: 2)
+        let result = try await world.driver.handle(
+            .approve(decision: id), route: world.route, by: "ann", now: 20_000, seed: 2)
         #expect(try await world.state().rollout?.id == result.rollout)
     }
 

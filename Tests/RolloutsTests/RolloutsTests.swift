@@ -8,11 +8,13 @@ import Testing
 /// A rollout at 5 % with one guardrail, as the tests need it.
 func makeRollout(
     guardrails: Route.Guardrails = .only(errors: 1), plan: RolloutPlan = .quick,
-    thresholds: FrozenThresholds = .init(slowMs: 100, dearNanoUSD: 1000, badBelow: 0.5, badAnswerRate: 0.214, answers: 500)
+    thresholds: FrozenThresholds = .init(
+        slowMs: 100, dearNanoUSD: 1000, badBelow: 0.5, badAnswerRate: 0.214, answers: 500)
 ) -> Rollout {
     var generator = SplitMix64(seed: 1)
     return Rollout(
-        id: UUIDv7(milliseconds: 1_000, using: &generator), route: RouteName("chat") ?? fatalRoute, stable: 1, candidate: 2,
+        id: UUIDv7(milliseconds: 1_000, using: &generator), route: RouteName("chat") ?? fatalRoute, stable: 1,
+        candidate: 2,
         salt: 7, createdAt: 0, createdBy: "test", decision: nil, reason: "", plan: plan,
         evidence: RolloutEvidence(thresholds: thresholds, guardrails: guardrails))
 }
@@ -138,7 +140,9 @@ extension ArmEvidence {
         rollout.apply(RolloutEvent.stepPassed, now: 0)
         rollout.evidence.fold(.requests(3_000), arm: .stable, step: 1, weight: 0.25)
         rollout.evidence.fold(.requests(1_000), arm: .candidate, step: 1, weight: 0.25)
-        #expect(rollout.evaluate(now: 10_000) == .hold("No quality feedback for both arms yet; an unknown is not treated as good."))
+        #expect(
+            rollout.evaluate(now: 10_000)
+                == .hold("No quality feedback for both arms yet; an unknown is not treated as good."))
     }
 
     @Test func promotionNeedsTheGoal() {

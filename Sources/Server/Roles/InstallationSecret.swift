@@ -11,7 +11,8 @@ package enum InstallationSecret {
     package static func load(configured: String?, folder: String) throws -> Data {
         if let configured {
             guard configured.utf8.count >= 32 else {
-                throw TrimtabError("config.out_of_range", "secret is shorter than 32 bytes.", remedy: "Give at least 32 random bytes.")
+                throw TrimtabError(
+                    "config.out_of_range", "secret is shorter than 32 bytes.", remedy: "Give at least 32 random bytes.")
             }
             return Data(configured.utf8)
         }
@@ -43,7 +44,8 @@ package enum PrivateFile {
         else {
             try? FileManager.default.removeItem(atPath: temporary)
             throw TrimtabError(
-                "server.data_folder", "The file \(path) cannot be written.", remedy: "Set data_dir to a folder this user may write.")
+                "server.data_folder", "The file \(path) cannot be written.",
+                remedy: "Set data_dir to a folder this user may write.")
         }
     }
 }

@@ -7,30 +7,44 @@ import Policy
 extension GatewaySettings {
     init(_ reader: SettingsReader) throws {
         self.init()
-        (host, port) = try reader.address("bind", default: "127.0.0.1:8080", "Where clients connect; port 0 takes a free one.")
+        (host, port) = try reader.address(
+            "bind", default: "127.0.0.1:8080", "Where clients connect; port 0 takes a free one.")
         requireKeys = try reader.bool("require_keys", default: requireKeys, "Whether a request needs a virtual key.")
-        if let text = try reader.optionalString("default_route", "Route that serves models nobody configured; absent refuses them.") {
+        if let text = try reader.optionalString(
+            "default_route", "Route that serves models nobody configured; absent refuses them.")
+        {
             guard let name = RouteName(text) else {
                 throw reader.malformed("default_route", text, "as read", "a route name", remedy: "Name a route.")
             }
             defaultRoute = name
         }
-        drainSeconds = try reader.double("drain_s", default: drainSeconds, 0...3_600, "How long a stop waits for answers in flight.")
+        drainSeconds = try reader.double(
+            "drain_s", default: drainSeconds, 0...3_600, "How long a stop waits for answers in flight.")
         let limits = try reader.section("limits")
-        self.limits.bodyBytes = try limits.int("body_bytes", default: self.limits.bodyBytes, 1_024...1_073_741_824, "Largest request body.")
-        self.limits.headerBytes = try limits.int("header_bytes", default: self.limits.headerBytes, 1_024...1_048_576, "Largest request header.")
-        self.limits.connections = try limits.int("connections", default: self.limits.connections, 1...1_000_000, "Client connections.")
+        self.limits.bodyBytes = try limits.int(
+            "body_bytes", default: self.limits.bodyBytes, 1_024...1_073_741_824, "Largest request body.")
+        self.limits.headerBytes = try limits.int(
+            "header_bytes", default: self.limits.headerBytes, 1_024...1_048_576, "Largest request header.")
+        self.limits.connections = try limits.int(
+            "connections", default: self.limits.connections, 1...1_000_000, "Client connections.")
         self.limits.answerBytes = try limits.int(
-            "answer_bytes", default: self.limits.answerBytes, 1_024...1_073_741_824, "Answers up to this size are held to read their usage.")
-        self.limits.waiting = try limits.int("waiting", default: self.limits.waiting, 0...1_000_000, "Requests of one event loop that wait for a connection to one provider.")
+            "answer_bytes", default: self.limits.answerBytes, 1_024...1_073_741_824,
+            "Answers up to this size are held to read their usage.")
+        self.limits.waiting = try limits.int(
+            "waiting", default: self.limits.waiting, 0...1_000_000,
+            "Requests of one event loop that wait for a connection to one provider.")
         try limits.finish()
         let timeouts = try reader.section("timeouts")
-        self.timeouts.headerMs = try timeouts.int("header_ms", default: self.timeouts.headerMs, 1...3_600_000, "For a client to send its headers.")
-        self.timeouts.bodyMs = try timeouts.int("body_ms", default: self.timeouts.bodyMs, 1...3_600_000, "For a client to send its body.")
-        self.timeouts.keepAliveMs = try timeouts.int("keep_alive_ms", default: self.timeouts.keepAliveMs, 1...3_600_000, "Between two requests of a connection.")
+        self.timeouts.headerMs = try timeouts.int(
+            "header_ms", default: self.timeouts.headerMs, 1...3_600_000, "For a client to send its headers.")
+        self.timeouts.bodyMs = try timeouts.int(
+            "body_ms", default: self.timeouts.bodyMs, 1...3_600_000, "For a client to send its body.")
+        self.timeouts.keepAliveMs = try timeouts.int(
+            "keep_alive_ms", default: self.timeouts.keepAliveMs, 1...3_600_000, "Between two requests of a connection.")
         try timeouts.finish()
         let tls = try reader.section("tls")
-        let certificate = try tls.optionalString("certificate_file", "PEM file; with key_file, clients connect over TLS.")
+        let certificate = try tls.optionalString(
+            "certificate_file", "PEM file; with key_file, clients connect over TLS.")
         let key = try tls.optionalString("key_file", "PEM file of the private key.")
         if let certificate, let key { self.tls = TLS(certificateFile: certificate, keyFile: key) }
         try tls.finish()
@@ -44,23 +58,36 @@ extension ProviderSettings {
         guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
             throw reader.malformed("base_url", url, "as read", "an address", remedy: "Begin with http:// or https://.")
         }
-        self.init(id: id, baseURL: url, apiKey: try reader.optionalString("api_key", secret: true, "Sent to the provider as a bearer token."))
-        includeUsage = try reader.bool("include_usage", default: includeUsage, "Whether it knows stream_options.include_usage.")
-        maxConnectionsPerLoop = try reader.int("max_connections_per_loop", default: maxConnectionsPerLoop, 1...65_535, "Connections of one event loop to it.")
-        idleTimeoutMs = try reader.int("idle_timeout_ms", default: idleTimeoutMs, 100...3_600_000, "An unused connection is closed after this.")
+        self.init(
+            id: id, baseURL: url,
+            apiKey: try reader.optionalString("api_key", secret: true, "Sent to the provider as a bearer token."))
+        includeUsage = try reader.bool(
+            "include_usage", default: includeUsage, "Whether it knows stream_options.include_usage.")
+        maxConnectionsPerLoop = try reader.int(
+            "max_connections_per_loop", default: maxConnectionsPerLoop, 1...65_535,
+            "Connections of one event loop to it.")
+        idleTimeoutMs = try reader.int(
+            "idle_timeout_ms", default: idleTimeoutMs, 100...3_600_000, "An unused connection is closed after this.")
         models = try reader.list("models", default: [], "Models that routes may use and the loop may choose.")
-        trustRootsFile = try reader.optionalString("trust_roots_file", "PEM file of certificate authorities to trust instead of the system's.")
+        trustRootsFile = try reader.optionalString(
+            "trust_roots_file", "PEM file of certificate authorities to trust instead of the system's.")
     }
 }
 
 extension LocalLogSettings {
     init(_ reader: SettingsReader, gatewayID: String, folder: String, partitions: Int) throws {
         self.init(
-            path: try reader.optionalString("path", shownDefault: "<data_dir>/events.sqlite", "The database file.") ?? "\(folder)/events.sqlite",
+            path: try reader.optionalString("path", shownDefault: "<data_dir>/events.sqlite", "The database file.")
+                ?? "\(folder)/events.sqlite",
             gatewayID: gatewayID, partitions: partitions)
-        maxBytes = Int64(try reader.int("max_bytes", default: Int(maxBytes), 65_536...1_099_511_627_776, "Bytes kept; past it the oldest go, counted."))
+        maxBytes = Int64(
+            try reader.int(
+                "max_bytes", default: Int(maxBytes), 65_536...1_099_511_627_776,
+                "Bytes kept; past it the oldest go, counted."))
         flushMs = try reader.int("flush_ms", default: flushMs, 1...30, "How long a record may wait in memory.")
-        queueLimit = try reader.int("queue_limit", default: queueLimit, 1...10_000_000, "Records that may wait in memory; past it new ones are dropped, counted.")
+        queueLimit = try reader.int(
+            "queue_limit", default: queueLimit, 1...10_000_000,
+            "Records that may wait in memory; past it new ones are dropped, counted.")
         try reader.finish()
     }
 }
@@ -80,12 +107,17 @@ package struct EventLogSettings: Sendable, Equatable {
     init(_ reader: SettingsReader) throws {
         kind = try reader.choice("kind", default: .embedded, "embedded: read the gateway's own log; kafka: ship it.")
         topic = try reader.string("topic", default: "trimtab.events.v1", "Topic of requests and feedback.")
-        let chosen = try reader.int("partitions", default: 0, 0...4_096, "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
-        partitions = chosen > 0 ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
+        let chosen = try reader.int(
+            "partitions", default: 0, 0...4_096,
+            "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
+        partitions =
+            chosen > 0
+            ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
         replication = try reader.int("replication", default: 1, 1...32, "Replication factor of a topic that we make.")
         let kafka = try reader.section("kafka")
         group = try kafka.string("group", default: "trimtab", "Consumer group of the stream workers.")
-        properties = try kafka.pairs("properties", "librdkafka client properties, passed through; bootstrap.servers is needed.")
+        properties = try kafka.pairs(
+            "properties", "librdkafka client properties, passed through; bootstrap.servers is needed.")
         try kafka.finish()
         if kind == .kafka, properties["bootstrap.servers"] == nil {
             throw TrimtabError(
@@ -104,10 +136,12 @@ package struct StateSettings: Sendable, Equatable {
     init(_ reader: SettingsReader) throws {
         let postgres = try reader.section("postgres")
         url = try postgres.string(
-            "url", default: "postgresql://127.0.0.1:5432/trimtab", secret: true, "Connection string, as libpq reads it.")
+            "url", default: "postgresql://127.0.0.1:5432/trimtab", secret: true, "Connection string, as libpq reads it."
+        )
         connections = try postgres.int("connections", default: 6, 2...64, "Connections, each with a thread of its own.")
         try postgres.finish()
-        retentionDays = try reader.int("retention_days", default: 30, 1...3_650, "How long requests, windows and evidence are kept.")
+        retentionDays = try reader.int(
+            "retention_days", default: 30, 1...3_650, "How long requests, windows and evidence are kept.")
         try reader.finish()
     }
 }
@@ -115,9 +149,11 @@ package struct StateSettings: Sendable, Equatable {
 extension ControlAPISettings {
     init(_ reader: SettingsReader) throws {
         self.init()
-        (host, port) = try reader.address("bind", default: "127.0.0.1:8081", "Where the control API and the console listen.")
+        (host, port) = try reader.address(
+            "bind", default: "127.0.0.1:8081", "Where the control API and the console listen.")
         bodyLimit = try reader.int("body_bytes", default: bodyLimit, 1_024...104_857_600, "Largest request body.")
-        secureCookie = try reader.bool("secure_cookie", default: secureCookie, "Marks the console's cookie Secure; set it behind TLS.")
+        secureCookie = try reader.bool(
+            "secure_cookie", default: secureCookie, "Marks the console's cookie Secure; set it behind TLS.")
         try reader.finish()
     }
 }
@@ -143,7 +179,8 @@ package struct SimulationSettings: Sendable, Equatable {
     package var statusSeconds: Double
 
     init(_ reader: SettingsReader) throws {
-        scenario = try reader.string("scenario", default: "savings", "Name of a built-in scenario, or the path of a file.")
+        scenario = try reader.string(
+            "scenario", default: "savings", "Name of a built-in scenario, or the path of a file.")
         statusSeconds = try reader.double("status_s", default: 5, 0.5...3_600, "Between two lines of the demo.")
         try reader.finish()
     }

@@ -13,12 +13,21 @@ package struct StreamRoleSettings: Sendable {
 
     init(_ reader: SettingsReader) throws {
         var processing = StreamSettings()
-        processing.windowMs = try reader.seconds("window_s", defaultMs: processing.windowMs, 1...86_400, "Length of a window.")
-        processing.boundMs = try reader.seconds("bound_s", defaultMs: processing.boundMs, 0...3_600, "How far out of order records may come.")
-        processing.idleMs = try reader.seconds("idle_s", defaultMs: processing.idleMs, 0.1...3_600, "A partition this long without records follows the clock.")
-        processing.latenessMs = try reader.seconds("lateness_s", defaultMs: processing.latenessMs, 0...604_800, "How long a window takes late records after it fired.")
-        processing.futureLimitMs = try reader.seconds("future_limit_s", defaultMs: processing.futureLimitMs, 1...86_400, "A record this far ahead of the clock is a dead letter.")
-        processing.keepRequests = try reader.double("keep_requests", default: processing.keepRequests, 0...1, "Share of plain requests kept row by row.")
+        processing.windowMs = try reader.seconds(
+            "window_s", defaultMs: processing.windowMs, 1...86_400, "Length of a window.")
+        processing.boundMs = try reader.seconds(
+            "bound_s", defaultMs: processing.boundMs, 0...3_600, "How far out of order records may come.")
+        processing.idleMs = try reader.seconds(
+            "idle_s", defaultMs: processing.idleMs, 0.1...3_600,
+            "A partition this long without records follows the clock.")
+        processing.latenessMs = try reader.seconds(
+            "lateness_s", defaultMs: processing.latenessMs, 0...604_800,
+            "How long a window takes late records after it fired.")
+        processing.futureLimitMs = try reader.seconds(
+            "future_limit_s", defaultMs: processing.futureLimitMs, 1...86_400,
+            "A record this far ahead of the clock is a dead letter.")
+        processing.keepRequests = try reader.double(
+            "keep_requests", default: processing.keepRequests, 0...1, "Share of plain requests kept row by row.")
         self.processing = processing
         job = try reader.string("job", default: "main", "Names offsets and windows in the store.")
         checkpointMs = try reader.seconds("checkpoint_s", defaultMs: 1_000, 0.05...60, "Between two checkpoints.")
@@ -36,16 +45,20 @@ package struct ControlRoleSettings: Sendable {
     init(_ reader: SettingsReader) throws {
         loop = ControlSettings(engine: Version.engine)
         let decisions = try reader.section("decisions")
-        decisionIntervalMs = try decisions.seconds("interval_s", defaultMs: 60_000, 0.5...86_400, "Between two decisions of a route.")
+        decisionIntervalMs = try decisions.seconds(
+            "interval_s", defaultMs: 60_000, 0.5...86_400, "Between two decisions of a route.")
         loop.decisions = try DecisionSettings(decisions)
         try decisions.finish()
         let rollouts = try reader.section("rollouts")
         tickMs = try rollouts.seconds("tick_s", defaultMs: 250, 0.05...60, "Between two looks at the evidence.")
-        loop.leaseMs = try rollouts.seconds("lease_s", defaultMs: loop.leaseMs, 1...86_400, "How long a gateway serves a candidate without hearing from the control plane.")
+        loop.leaseMs = try rollouts.seconds(
+            "lease_s", defaultMs: loop.leaseMs, 1...86_400,
+            "How long a gateway serves a candidate without hearing from the control plane.")
         loop.plan = try RolloutPlan(rollouts)
         try rollouts.finish()
         let analyzers = try reader.section("analyzers")
-        recentMs = try analyzers.seconds("recent_s", defaultMs: 300_000, 5...86_400, "The span that is compared with the time before it.")
+        recentMs = try analyzers.seconds(
+            "recent_s", defaultMs: 300_000, 5...86_400, "The span that is compared with the time before it.")
         try analyzers.finish()
     }
 }

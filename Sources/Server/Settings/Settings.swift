@@ -42,11 +42,14 @@ package struct Settings: Sendable {
 
     package init(_ reader: SettingsReader) throws {
         dataFolder = try reader.string(
-            "data_dir", default: Self.defaultDataFolder, "Folder for the local log, the last routing table and secrets.")
+            "data_dir", default: Self.defaultDataFolder, "Folder for the local log, the last routing table and secrets."
+        )
         secret = try reader.optionalString(
-            "secret", secret: true, "What keys and tokens are hashed with, at least 32 bytes; absent makes one in the data folder.")
+            "secret", secret: true,
+            "What keys and tokens are hashed with, at least 32 bytes; absent makes one in the data folder.")
         let gatewayReader = try reader.section("gateway")
-        let gatewayID = try gatewayReader.string("id", default: Self.hostName, "Names this gateway; unique among all gateways.")
+        let gatewayID = try gatewayReader.string(
+            "id", default: Self.hostName, "Names this gateway; unique among all gateways.")
         gateway = try GatewaySettings(gatewayReader)
         let kafka = try reader.section("event_log")
         eventLog = try EventLogSettings(kafka)
@@ -85,20 +88,28 @@ package struct Settings: Sendable {
     private static func prices(_ reader: SettingsReader) throws -> [String: TokenPrice] {
         let rows = try reader.map("prices", template: "provider/model") { reader, name in
             let limit = 0.0...1e6
-            let cached = try reader.optionalDouble("cached_input_usd_per_mtok", limit, "US dollars per million cached input tokens.")
-            let write = try reader.optionalDouble("cache_write_usd_per_mtok", limit, "US dollars per million tokens written to the cache.")
-            let input = try reader.double("input_usd_per_mtok", default: 0, limit, "US dollars per million input tokens.")
-            let output = try reader.double("output_usd_per_mtok", default: 0, limit, "US dollars per million output tokens.")
+            let cached = try reader.optionalDouble(
+                "cached_input_usd_per_mtok", limit, "US dollars per million cached input tokens.")
+            let write = try reader.optionalDouble(
+                "cache_write_usd_per_mtok", limit, "US dollars per million tokens written to the cache.")
+            let input = try reader.double(
+                "input_usd_per_mtok", default: 0, limit, "US dollars per million input tokens.")
+            let output = try reader.double(
+                "output_usd_per_mtok", default: 0, limit, "US dollars per million output tokens.")
             func nano(_ dollars: Double) -> Int64 { Int64((dollars * 1e9).rounded()) }
             return (
                 name,
-                TokenPrice(input: nano(input), output: nano(output), cachedInput: cached.map(nano), cacheWrite: write.map(nano))
+                TokenPrice(
+                    input: nano(input), output: nano(output), cachedInput: cached.map(nano), cacheWrite: write.map(nano)
+                )
             )
         }
         return Dictionary(rows, uniquingKeysWith: { $1 })
     }
 
-    private static var hostName: String { ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "gateway" }
+    private static var hostName: String {
+        ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "gateway"
+    }
 
     /// `/var/lib/trimtab` for root, else below the XDG data folder.
     package static var defaultDataFolder: String {
