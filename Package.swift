@@ -80,7 +80,7 @@ let package = Package(
         ours("ControlLoop", ["Core", "Telemetry", "Statistics", "StreamProcessing", "Policy", "Analysis", "Decisions", "Rollouts"]),
 
         // Edges.
-        ours("Gateway", ["Core", "Telemetry", "Policy", logging, crypto, atomics] + nio),
+        ours("Gateway", ["Core", "Telemetry", "Policy", logging, .product(name: "NIOTLS", package: "swift-nio")] + nio),
         ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
         ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging]),
         ours("Observability", ["Core", logging]),
@@ -113,7 +113,7 @@ let package = Package(
         tests("DecisionsTests", ["Decisions", "Analysis", "Statistics", "Policy", "Core"]),
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
-        tests("GatewayTests", ["Gateway", "Policy", "Telemetry", "Core"]),
+        tests("GatewayTests", ["Gateway", "Policy", "Telemetry", "Core", logging] + nio),
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),

@@ -1,0 +1,102 @@
+import Core
+import NIOCore
+import NIOHTTP1
+import Policy
+import Telemetry
+
+/// Which route a request goes to, in which arm, and who it is from.
+struct Assignment {
+    let id: UUIDv7
+    let selection: RouteSelection
+    let session: String?
+    let user: String?
+
+    // Arbitrary, frozen: a change would move every session to another partition and another arm.
+    private static let sessionSalt: UInt64 = 0x7365_7373_696f_6e01
+    private static let userSalt: UInt64 = 0x7573_6572_0000_0002
+
+    /// Hashes what the client calls its session; the lowest twelve bits are its bucket.
+    static func hash(session: String) -> UInt64 { Hash64.hash(session, salt: sessionSalt) }
+    static func hash(user: String) -> UInt64 { Hash64.hash(user, salt: userSalt) }
+
+    /// - Throws: a refusal if no route serves the request.
+    init(
+        _ request: ClientRequest, _ chat: ChatBody, _ cursor: JSONCursor, loop: GatewayLoop
+    ) throws(RefusalError) {
+        let forced = try Self.forced(request)
+        let session = Self.session(request, chat, cursor).map(Self.hash(session:))
+        let user = chat.user.map { Self.hash(user: cursor.decode($0)) }
+        id = loop.makeID(request.startedAt, bucket: session.map { UInt16(truncatingIfNeeded: $0 & 0x0fff) })
+        let (sessionHash, userHash) = (session.map(hex), user.map(hex))
+        (self.session, self.user) = (sessionHash, userHash)
+
+        let model = cursor.decode(chat.model)
+        let (snapshot, id) = (loop.snapshot, id)
+        func select(_ name: RouteName?) -> RouteSelection? {
+            guard let name, let entry = snapshot.table.entries[name], request.caller.mayUse(entry.route) else {
+                return nil
+            }
+            let wanted = RoutingRequest(
+                route: name, id: id, session: sessionHash, user: userHash, key: request.caller.key?.name,
+                forced: forced)
+            return snapshot.table.select(wanted, random: loop.random.unit(), now: request.startedAt)
+        }
+        guard let selection = select(RouteName(model)) ?? select(loop.settings.defaultRoute) else {
+            let known = snapshot.routes(for: request.caller).map(\.name.description)
+            throw RefusalError(.unknownRoute(model, known: known))
+        }
+        self.selection = selection
+    }
+
+    private static func session(_ request: ClientRequest, _ chat: ChatBody, _ cursor: JSONCursor) -> String? {
+        if let name = request.headers.first(name: "x-trimtab-session"), !name.isEmpty { return name }
+        return chat.session.map(cursor.decode)
+    }
+
+    private static func forced(_ request: ClientRequest) throws(RefusalError) -> RoutingRequest.Arm? {
+        guard let name = request.headers.first(name: "x-trimtab-arm") else { return nil }
+        guard let arm = RoutingRequest.Arm(rawValue: name) else {
+            throw RefusalError(
+                Refusal(
+                    status: 400, code: "unknown_arm",
+                    message: "No arm is called '\(name.prefix(64))'. Give stable, candidate or holdout.",
+                    param: "x-trimtab-arm"))
+        }
+        return arm
+    }
+}
+
+/// Sixteen hex digits.
+func hex(_ value: UInt64) -> String {
+    String(unsafeUninitializedCapacity: 16) { digits in
+        for index in 0..<16 { digits[index] = hexDigit(UInt8(value >> (60 - 4 * UInt64(index)) & 15)) }
+        return 16
+    }
+}
+
+extension RequestRecord {
+    /// Writes down how the request was assigned.
+    mutating func note(_ selection: RouteSelection) {
+        policy = selection.policy.version
+        rollout = selection.rollout
+        step = selection.step
+        candidateWeight = selection.candidateWeight
+        propensity = selection.propensity
+        arm =
+            switch selection.arm {
+            case .stable: .stable
+            case .candidate: .candidate
+            case .holdout: .holdout
+            case .explore: .explore
+            case .forced: .forced
+            }
+        note(selection.target)
+    }
+
+    mutating func note(_ target: Target) {
+        self.target = target.id
+        provider = target.provider
+        model = target.model
+        credential = target.credentials
+    }
+}

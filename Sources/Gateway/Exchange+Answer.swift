@@ -1,0 +1,257 @@
+import Core
+import NIOCore
+import NIOHTTP1
+import Policy
+import Telemetry
+
+/// Passing the provider's answer on.
+extension Exchange {
+    func upstreamHead(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
+        guard phase == .sent else { return }
+        let now = NIODeadline.now()
+        let code = Int(head.status.code)
+        if let failure = UpstreamFailure.of(status: code), hasFallback(for: failure) { return abandon(failure) }
+        status = code
+        headers = head.headers
+        length = head.headers.first(name: "content-length").flatMap { Int($0) }
+        expect(within: timeouts.idleMs, from: now)
+        guard code < 300, isEventStream(head.headers) else {
+            phase = .collecting
+            return
+        }
+        phase = .streaming
+        length = nil
+        client.startStream(code, length: nil) { writeHeaders(&$0) }
+    }
+
+    private func isEventStream(_ headers: HTTPHeaders) -> Bool {
+        guard let type = headers.first(name: "content-type") else { return false }
+        return type.utf8.prefix(17).elementsEqual("text/event-stream".utf8) { $0 == $1 || $0 | 0x20 == $1 }
+    }
+
+    func upstreamBody(_ bytes: ByteBuffer) {
+        let now = NIODeadline.now()
+        switch phase {
+        case .collecting:
+            noteFirstByte(now)
+            if collected.readableBytes == 0 { collected = bytes } else { collected.writeImmutableBuffer(bytes) }
+            if collected.readableBytes > loop.settings.limits.answerBytes { startPassing() }
+        case .streaming:
+            let output = events.feed(bytes)
+            if events.hasContent { noteFirstByte(now) }
+            client.writeStream(output, chunked: true)
+        case .passing:
+            passedBytes += bytes.readableBytes
+            client.writeStream(bytes, chunked: length == nil)
+        case .waiting, .sent, .ended: return
+        }
+        // After [DONE] only the end of the body is to come, and it is not worth waiting for.
+        expect(within: events.done ? min(1_000, timeouts.idleMs) : timeouts.idleMs, from: now)
+    }
+
+    func upstreamReadComplete() {
+        guard phase == .streaming || phase == .passing else { return }
+        client.flush()
+        if phase != .ended, !client.isWritable { pauseUpstream() }
+    }
+
+    func upstreamEnded() {
+        let now = NIODeadline.now()
+        detachUpstream()
+        resumeWork(now)
+        switch phase {
+        case .collecting: finishCollected()
+        case .streaming:
+            if events.done { finishStream() } else { fail(UpstreamFailure(error: .reset)) }
+        case .passing:
+            noteStreamed()
+            end(
+                status < 300 ? .complete : .upstreamError, status: status,
+                error: UpstreamFailure.of(status: status)?.error)
+            client.endStream(length: length)
+        case .waiting, .sent, .ended: break
+        }
+    }
+
+    private func noteFirstByte(_ now: NIODeadline) {
+        if record.ttftMs == nil { record.ttftMs = now.milliseconds(since: request.started) }
+    }
+
+    // MARK: Kept answers
+
+    private func finishCollected() {
+        if let failure = UpstreamFailure.of(status: status) { return passFailure(failure) }
+        let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in try? AnswerScanner.scan(bytes) }
+        guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
+        note(facts)
+        check(facts)
+        price()
+        let cost = record.cost
+        client.respondWhole(status, body: collected) { head in
+            writeHeaders(&head)
+            if let cost { head.writeCost(cost) }
+        }
+        end(.complete, status: status, error: nil)
+    }
+
+    /// Passes on the provider's own words about what was wrong, except those about our credentials.
+    private func passFailure(_ failure: UpstreamFailure) {
+        var failure = failure
+        guard failure.error != .auth, failure.error != .protocol else { return fail(failure) }
+        if failure.error == .rateLimited, collected.contains("insufficient_quota") { failure.error = .quota }
+        if failure.error == .badRequest, collected.contains("content_filter") || collected.contains("content_policy") {
+            failure.error = .contentFilter
+        }
+        record.ttftMs = nil
+        client.respondWhole(status, body: collected) { writeHeaders(&$0) }
+        end(.upstreamError, status: status, error: failure.error)
+    }
+
+    private func startPassing() {
+        phase = .passing
+        passedBytes = collected.readableBytes
+        client.startStream(status, length: length) { writeHeaders(&$0) }
+        client.writeStream(collected, chunked: length == nil)
+        collected = ByteBuffer()
+    }
+
+    // MARK: Ends
+
+    func finishStream() {
+        noteStreamed()
+        check(events.facts)
+        let failed = events.facts.failed
+        client.writeStream(events.rest(), chunked: true)
+        end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
+        client.endStream(length: nil)
+    }
+
+    /// Ends the exchange because of the provider, telling the client as far as that is still possible.
+    func fail(_ failure: UpstreamFailure) {
+        let refusal = failure.refusal(provider: record.provider ?? "")
+        let outcome: Outcome =
+            switch failure.error {
+            case .timeoutConnect, .timeoutFirstByte, .timeoutIdle, .timeoutTotal: .timeout
+            case .localLimit: .rejected
+            case .reset where phase == .collecting || phase == .streaming || phase == .passing: .upstreamCut
+            default: .upstreamError
+            }
+        stop(outcome, failure.error, refusal)
+    }
+
+    /// The gateway stops and waits no longer.
+    func truncate() {
+        let refusal = Refusal(
+            status: 503, code: "shutting_down", message: "The gateway is stopping. Send the request again.",
+            type: "server_error", closes: true, header: "retry-after: 1\r\n")
+        stop(.truncated, nil, refusal)
+    }
+
+    private func stop(_ outcome: Outcome, _ error: ErrorClass?, _ refusal: Refusal) {
+        switch phase {
+        case .waiting, .sent, .collecting:
+            record.ttftMs = nil
+            let (id, body) = (record.id.description, refusal.body)
+            end(outcome, status: refusal.status, error: error)
+            client.respondWhole(refusal.status, body: body, closes: refusal.closes) { head in
+                head.writeStaticString("content-type: application/json\r\n")
+                writeOwnHeaders(&head, id: id)
+                if let header = refusal.header { head.writeStaticString(header) }
+            }
+        case .streaming:
+            noteStreamed()
+            end(outcome, status: status, error: error)
+            var event = events.rest()
+            event.writeStaticString(event.readableBytes > 0 ? "\n\ndata: " : "data: ")
+            event.writeImmutableBuffer(refusal.body)
+            event.writeStaticString("\n\n")
+            client.writeStream(event, chunked: true)
+            client.abortStream()
+        case .passing:
+            noteStreamed()
+            end(outcome, status: status, error: error)
+            client.abortStream()
+        case .ended: break
+        }
+    }
+
+    // MARK: Headers and books
+
+    private func writeHeaders(_ head: inout ByteBuffer) {
+        HeaderRules.writeResponseHeaders(headers, into: &head)
+        writeOwnHeaders(&head, id: record.id.description)
+    }
+
+    private func writeOwnHeaders(_ head: inout ByteBuffer, id: String) {
+        head.writeHeader("x-request-id: ", id)
+        head.writeStaticString("x-trimtab-policy: ")
+        head.writeDecimal(max(0, record.policy ?? 0))
+        head.writeStaticString("\r\n")
+        head.writeHeader("x-trimtab-arm: ", record.arm.rawValue)
+        head.writeHeader("x-trimtab-target: ", target.id)
+    }
+
+    private func note(_ facts: AnswerFacts) {
+        record.finish = facts.finish
+        record.tokens = facts.usage
+        if facts.usage == nil {
+            // Four characters to a token is the usual rule of thumb for English.
+            var tokens = TokenUsage(input: (chat.characters + 3) / 4, output: (facts.characters + 3) / 4)
+            tokens.source = .estimated
+            record.tokens = tokens
+        }
+    }
+
+    private func check(_ facts: AnswerFacts) {
+        var checks = RequestRecord.Checks()
+        checks.empty = facts.characters == 0 && !facts.toolCalls
+        checks.refusal = facts.refusal
+        record.checks = checks
+    }
+
+    /// Writes down what has passed through, whole or not.
+    func noteStreamed() {
+        switch phase {
+        case .streaming: note(events.facts)
+        case .passing: note(AnswerFacts(characters: passedBytes))
+        case .waiting, .sent, .collecting, .ended: break
+        }
+    }
+
+    /// Works out what the answer costs, if its tokens and the price are known.
+    func price() {
+        guard record.cost == nil, let tokens = record.tokens, let price = snapshot.prices[target.modelKey] else {
+            return
+        }
+        record.cost = price.cost(
+            input: tokens.input, cachedRead: tokens.cachedRead, cacheWrite: tokens.cacheWrite, output: tokens.output)
+        record.price = snapshot.prices.id
+    }
+}
+
+extension ByteBuffer {
+    /// Whether the bytes hold `text` anywhere.
+    func contains(_ text: StaticString) -> Bool {
+        let wanted = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        return withUnsafeReadableBytes { bytes in
+            guard bytes.count >= wanted.count else { return false }
+            return (0...bytes.count - wanted.count).contains { start in
+                bytes[start..<start + wanted.count].elementsEqual(wanted)
+            }
+        }
+    }
+
+    /// US dollars with nine decimals.
+    mutating func writeCost(_ cost: NanoUSD) {
+        writeStaticString("x-trimtab-cost-usd: ")
+        let value = Int(max(0, cost.value))
+        writeDecimal(value / 1_000_000_000)
+        writeInteger(UInt8(ascii: "."))
+        var scale = 100_000_000
+        while scale > 0 {
+            writeInteger(UInt8(48 + value / scale % 10))
+            scale /= 10
+        }
+        writeStaticString("\r\n")
+    }
+}

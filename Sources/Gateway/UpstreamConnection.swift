@@ -1,0 +1,186 @@
+import NIOCore
+import NIOHTTP1
+import NIOTLS
+import Telemetry
+
+/// One HTTP/1.1 connection to a provider, serving one exchange at a time.
+final class UpstreamConnection: ChannelDuplexHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundIn = Never
+    typealias OutboundOut = HTTPClientRequestPart
+
+    /// What the rest of an unwanted answer may weigh before closing is cheaper than reading it.
+    private static let discardLimit = 64 << 10
+    private static let discardTime = TimeAmount.seconds(2)
+    /// The decoder only wants to know that a request has gone out, and its method.
+    private static let requestPart = HTTPClientRequestPart.head(
+        HTTPRequestHead(version: .http1_1, method: .POST, uri: "/"))
+
+    private let pool: UpstreamPool
+    private var context: ChannelHandlerContext?
+    private var exchange: Exchange?
+    private var state = State.connecting
+    private var failure: UpstreamFailure?
+    private var secured = false
+    private var keepAlive = true
+    private var paused = false
+    private var readHeld = false
+    private var discarded = 0
+    private var discards = 0
+    private var attached = false
+    /// Whether it has served a request before.
+    private(set) var reused = false
+    /// Whether a byte of the answer to the current request has come.
+    private(set) var answered = false
+    var idleSince = NIODeadline.now()
+
+    private enum State { case connecting, idle, busy, discarding, closed }
+
+    init(pool: UpstreamPool) { self.pool = pool }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// The transport is there; with TLS the handshake is still to come.
+    func attach(handshakeTimeout: TimeAmount) {
+        guard let context, context.channel.isActive, failure == nil else {
+            state = .closed
+            self.context?.close(promise: nil)
+            return pool.connectFailed(failure ?? UpstreamFailure(error: .reset))
+        }
+        state = .idle
+        if pool.endpoint.tls == nil || secured { return pool.ready(self) }
+        state = .connecting
+        attached = true
+        context.eventLoop.assumeIsolated().scheduleTask(in: handshakeTimeout) {
+            if self.state == .connecting { self.fail(UpstreamFailure(error: .timeoutConnect)) }
+        }
+    }
+
+    /// Sends a request whose bytes are `head`, then `rest`.
+    func send(_ head: ByteBuffer, _ rest: ByteBuffer?, for exchange: Exchange) {
+        guard let context else { return exchange.upstreamFailed(UpstreamFailure(error: .reset), self) }
+        self.exchange = exchange
+        state = .busy
+        answered = false
+        keepAlive = true
+        context.write(wrapOutboundOut(Self.requestPart), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(head))), promise: nil)
+        if let rest { context.write(wrapOutboundOut(.body(.byteBuffer(rest))), promise: nil) }
+        context.flush()
+    }
+
+    /// Holds back reading, so that the provider feels that the client is slow.
+    func pause() { paused = true }
+
+    func resume() {
+        paused = false
+        guard readHeld else { return }
+        readHeld = false
+        context?.read()
+    }
+
+    /// Gives up the current answer but, if little of it is left, not the connection.
+    func discard() {
+        exchange = nil
+        guard state == .busy else { return }
+        state = .discarding
+        discarded = 0
+        discards += 1
+        let current = discards
+        context?.eventLoop.assumeIsolated().scheduleTask(in: Self.discardTime) {
+            if self.state == .discarding, self.discards == current { self.close() }
+        }
+        resume()
+    }
+
+    /// Closes at once, whatever is going on.
+    func close() {
+        exchange = nil
+        context?.close(promise: nil)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if paused { readHeld = true } else { context.read() }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        answered = true
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            keepAlive = head.isKeepAlive
+            exchange?.upstreamHead(head, self)
+        case .body(let bytes):
+            if state == .discarding {
+                discarded += bytes.readableBytes
+                if discarded > Self.discardLimit { close() }
+            }
+            exchange?.upstreamBody(bytes)
+        case .end: ended(context)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { exchange?.upstreamReadComplete() }
+
+    private func ended(_ context: ChannelHandlerContext) {
+        let exchange = exchange
+        self.exchange = nil
+        guard state == .busy || state == .discarding else { return }
+        state = .idle
+        reused = true
+        resume()
+        if keepAlive { pool.release(self) } else { context.close(promise: nil) }
+        exchange?.upstreamEnded()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .handshakeCompleted? = event as? TLSUserEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        secured = true
+        if attached, state == .connecting {
+            state = .idle
+            pool.ready(self)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        fail(UpstreamFailure(error, secured: secured || pool.endpoint.tls == nil))
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { fail(UpstreamFailure(error: .reset)) }
+
+    private func fail(_ failure: UpstreamFailure) {
+        guard state != .closed else { return }
+        self.failure = self.failure ?? failure
+        let previous = state
+        let exchange = exchange
+        self.exchange = nil
+        switch previous {
+        case .connecting:
+            // Before `attach`, one of several addresses being tried has lost: nobody waits for it.
+            guard attached else { break }
+            state = .closed
+            pool.connectFailed(failure)
+        case .idle, .busy, .discarding:
+            state = .closed
+            pool.closed(self)
+        case .closed: break
+        }
+        context?.close(promise: nil)
+        exchange?.upstreamFailed(failure, self)
+    }
+}
+
+/// Lets the response decoder see that a request went out, and passes on the bytes we have written ourselves.
+final class UpstreamEncoder: ChannelOutboundHandler {
+    typealias OutboundIn = HTTPClientRequestPart
+    typealias OutboundOut = IOData
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head, .end: promise?.succeed()
+        case .body(let bytes): context.write(wrapOutboundOut(bytes), promise: promise)
+        }
+    }
+}
