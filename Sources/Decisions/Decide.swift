@@ -30,11 +30,13 @@ struct Coordinator {
                 statistics: statistics[target.modelKey]
                     ?? TargetStatistics(route: input.route.name.description, modelKey: target.modelKey))
         }
+        let candidates = ModelSelection.targets(input, incumbent: incumbent).map(evidence)
         let judge = Judge(
             input: input, incumbent: evidence(incumbent),
-            baseline: evidence(input.baseline?.targets.first ?? incumbent))
+            baseline: evidence(input.baseline?.targets.first ?? incumbent),
+            comparisons: max(1, candidates.count { $0.answers >= input.settings.minAnswers }))
         self.judge = judge
-        judgements = ModelSelection.targets(input, incumbent: incumbent).map { judge.judge(evidence($0)) }
+        judgements = candidates.map(judge.judge)
     }
 
     func decide() -> DecisionOutcome {

@@ -23,7 +23,7 @@ extension Judge {
         if let old = incumbent.quality, incumbent.answers >= settings.minAnswers {
             let gain = Estimate(mean: quality.mean - old.mean, standardError: quality.combinedError(old))
             let chance = gain.probability(atLeast: settings.minQualityGain)
-            let lower = gain.interval(z: Estimate.z95).lower
+            let lower = gain.interval(z: gainZ).lower
             result.probabilities["better_quality"] = chance
             let affordable = notDearer(cost)
             if chance >= settings.betterProbability, lower >= settings.minQualityGain, affordable {
@@ -47,7 +47,7 @@ extension Judge {
     func costGain(_ new: Estimate, _ old: Estimate) -> Interval {
         guard old.mean > 0 else { return Interval(estimate: 0, lower: 0, upper: 0) }
         let saved = Estimate(mean: old.mean - new.mean, standardError: new.combinedError(old))
-        let bounds = saved.interval(z: Estimate.z95)
+        let bounds = saved.interval(z: gainZ)
         return Interval(
             estimate: saved.mean / old.mean, lower: bounds.lower / old.mean, upper: bounds.upper / old.mean)
     }

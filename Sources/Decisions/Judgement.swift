@@ -17,8 +17,14 @@ struct Judge {
     let incumbent: ModelEvidence
     /// The pinned baseline's model, that quality is measured against.
     let baseline: ModelEvidence
+    /// How many candidates have evidence enough to be compared, at least 1.
+    let comparisons: Int
     var objective: Objective { input.route.objective }
     var settings: DecisionSettings { input.settings }
+
+    /// Standard errors from a gain to its lower bound: 95 % for all candidates together, since the best of many that are
+    /// all the same looks better than it is (Bonferroni).
+    var gainZ: Double { normalQuantile(1 - 0.05 / Double(comparisons)) }
 
     /// How far quality may lie below the baseline's; `nil` where the route has a floor instead.
     var tolerance: Double? {
