@@ -6,13 +6,13 @@ import Testing
 
 /// The console in a real browser, against a real server.
 @Suite(.enabled(if: Browser.isInstalled, "chromium is not installed"), .serialized) struct Console {
-    /// A page of our own origin that signs in, then goes to the console: a headless browser types nothing.
+    /// Signs in by link, since a headless browser types nothing, and asks for a still picture, since it waits for quiet.
     private func visit(_ server: TestServer, as role: OperatorToken.Role?, _ arguments: [String]) async throws -> String
     {
         let profile = FileManager.default.temporaryDirectory.appending(path: "trimtab-console-\(UUID())")
         defer { try? FileManager.default.removeItem(at: profile) }
         var address = server.base + "/"
-        if let role { address += "#token=\(server.tokens[role] ?? "")" }
+        if let role { address += "#live=off&token=\(server.tokens[role] ?? "")" }
         return try await Browser.run(
             arguments + ["--user-data-dir=\(profile.path)", "--enable-logging=stderr", address])
     }
@@ -80,7 +80,7 @@ enum Browser {
         process.standardOutput = handle
         process.standardError = handle
         try process.run()
-        for _ in 0..<1_200 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
+        for _ in 0..<600 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
         if process.isRunning { process.terminate() }
         try handle.close()
         return try String(contentsOf: output, encoding: .utf8)

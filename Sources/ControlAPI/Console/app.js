@@ -4,10 +4,12 @@ import * as views from "./views.js";
 
 const element = (id) => document.getElementById(id);
 const state = { session: null, routes: [], name: null, span: 600000, data: null, open: new Set(), details: new Map(),
-  dirty: new Set(), drawn: new Map(), loading: false };
+  dirty: new Set(), drawn: new Map(), loading: false, read: 0 };
+/** What the address asks for: route, span, live=off, token. */
+const link = new URLSearchParams(location.hash.slice(1));
 const everything = ["windows", "rollouts", "decisions", "findings", "route"];
 const touched = { route: ["route"], policy: ["route"], pointer: ["route", "rollouts"], rollout: ["rollouts"],
-  decision: ["decisions"], finding: ["findings"], windows: ["windows"] };
+  decision: ["decisions"], finding: ["findings"] };
 
 class Unauthorized extends Error {}
 
@@ -30,9 +32,10 @@ const get = (path) => call("GET", `/api/v1/${path}`);
 
 /** A link with `#token=…` signs in by itself. What follows # never leaves the browser; it is taken out of the address. */
 async function signInByLink() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  const token = link.get("token");
   if (!token) return;
-  history.replaceState(null, "", location.pathname);
+  link.delete("token");
+  history.replaceState(null, "", `#${link}`);
   await call("POST", "/login", { token });
 }
 
@@ -50,8 +53,9 @@ async function start() {
     views.h("button", { type: "button", onclick: () => call("POST", "/logout").finally(() => location.reload()) }, "Sign out"));
   element("who").hidden = false;
   await loadRoutes();
-  follow();
-  setInterval(() => mark(["windows"]), 5000);
+  // A still picture, for print and for browsers that wait until nothing is loading.
+  if (link.get("live") !== "off") follow();
+  setInterval(markWindows, 5000);
 }
 
 function showLogin() {
@@ -77,9 +81,8 @@ element("login").addEventListener("submit", async (event) => {
 async function loadRoutes() {
   state.routes = (await get("routes?limit=200")).items;
   const names = state.routes.map((route) => route.name);
-  const asked = new URLSearchParams(location.hash.slice(1));
-  if (asked.has("span")) state.span = Number(asked.get("span")) || state.span;
-  if (!names.includes(state.name)) state.name = names.includes(asked.get("route")) ? asked.get("route") : names[0];
+  state.span = Number(link.get("span")) || state.span;
+  if (!names.includes(state.name)) state.name = names.includes(link.get("route")) ? link.get("route") : names[0];
   element("route").replaceChildren(...names.map((name) => views.h("option", { value: name }, name)));
   element("console").hidden = false;
   if (!names.length) {
@@ -92,6 +95,11 @@ async function loadRoutes() {
   element("controls").hidden = false;
   state.data = null;
   mark(everything);
+}
+
+/** A long span is dear to read and changes slowly. */
+function markWindows() {
+  if (Date.now() - state.read >= Math.max(2000, state.span / 150)) mark(["windows"]);
 }
 
 /** Notes what must be read again; reads at most twice a second. */
@@ -121,9 +129,11 @@ async function load() {
 async function refresh(parts) {
   const name = state.name, route = encodeURIComponent(name);
   const data = state.data ?? { name };
-  const to = Date.now(), from = to - state.span;
   const jobs = {
-    windows: async () => { data.series = await get(`windows?route=${route}&from=${from}&to=${to}`); },
+    windows: async () => {
+      state.read = Date.now();
+      data.series = await get(`windows?route=${route}&span_ms=${state.span}`);
+    },
     route: async () => {
       data.route = await get(`routes/${route}`);
       data.policy = await get(`routes/${route}/policies/${data.route.pointer.stable}`);
@@ -181,7 +191,8 @@ function draw() {
   const data = state.data;
   if (!data?.series) return;
   const canWrite = state.session.role !== "viewer";
-  const step = { ...data, canWrite, now: Date.now() };
+  // The server's clock, not this machine's.
+  const step = { ...data, canWrite, now: data.series.to };
   const details = new Map([...state.open].filter((id) => state.details.has(id)).map((id) => [id, state.details.get(id)]));
   replace("summary", [data.series, data.route, data.rollouts], () => views.summary(data));
   replace("charts", [data.series, data.rollouts, data.route], () => views.charts(element("charts"), data));
@@ -260,6 +271,7 @@ function follow() {
   source.addEventListener("change", (event) => {
     const change = JSON.parse(event.data);
     if (change.kind === "route" && !state.routes.some((route) => route.name === change.route)) return loadRoutes();
+    if (change.kind === "windows") return markWindows();
     if (!change.route || change.route === state.name) mark(touched[change.kind] ?? []);
   });
   source.addEventListener("error", () => connection(false));

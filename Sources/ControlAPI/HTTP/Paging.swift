@@ -83,7 +83,10 @@ extension Call {
     /// A whole number of the query.
     func number(_ name: String) throws -> Int64? {
         guard let text = query[name] else { return nil }
-        guard let number = Int64(text) else { throw Violation("?\(name)", "'\(text)' is not a whole number.") }
+        // Far beyond any time or version, and small enough to be reckoned with.
+        guard let number = Int64(text), (0...1_000_000_000_000_000).contains(number) else {
+            throw Violation("?\(name)", "'\(text)' is not a whole number from 0 to 10^15.")
+        }
         return number
     }
 }

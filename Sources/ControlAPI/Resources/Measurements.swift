@@ -20,7 +20,7 @@ extension ControlAPI {
         },
         Endpoint(
             "GET", "/api/v1/windows", .viewer, "What was measured over time, in steps, by policy version and arm.",
-            query: ["route", "from", "to", "step_ms"]
+            query: ["route", "from", "to", "span_ms", "step_ms"]
         ) { api, call in try await api.series(call) },
         Endpoint("POST", "/api/v1/feedback", .operator, "Judges one request.", creates: true) { api, call in
             try await api.judge(call)
@@ -49,7 +49,7 @@ extension ControlAPI {
         guard let text = call.query["route"] else { throw Violation("?route", "'route' is missing.") }
         let route = try await state(try call.routeName(text, at: "?route")).route.name
         let to = try call.number("to") ?? hooks.now()
-        let from = try call.number("from") ?? to - 3_600_000
+        let from = try call.number("from") ?? to - (try call.number("span_ms") ?? 3_600_000)
         guard from < to else { throw Violation("?from", "'from' lies before 'to'.") }
         let range = from..<to
         let step = try call.number("step_ms") ?? WindowSeries.step(for: range)
