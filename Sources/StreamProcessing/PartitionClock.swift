@@ -8,7 +8,7 @@ struct PartitionClock {
     let futureLimitMs: Int64
     private(set) var largest: Int64?
     private(set) var watermark: Int64?
-    /// When the last event came, or when the partition was taken over.
+    /// When the last request came (feedback says nothing about event time), or when the partition was taken over.
     private var lastActivity: Int64?
 
     init(_ settings: StreamSettings, largest: Int64?, watermark: Int64?) {
@@ -28,9 +28,6 @@ struct PartitionClock {
         largest = seen
         raise(to: seen)
     }
-
-    /// An event without a time of its own says only that the partition is not silent.
-    mutating func touch(now: Int64) { lastActivity = now }
 
     mutating func advance(now: Int64) {
         guard let last = lastActivity else {

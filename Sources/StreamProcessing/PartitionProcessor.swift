@@ -53,7 +53,6 @@ package final class PartitionProcessor {
     package func reject(offset: Int64, reason: DeadLetter.Reason, detail: String, raw: some Sequence<UInt8>, now: Int64)
     {
         guard accept(offset) else { return }
-        clock.touch(now: now)
         dead(offset, reason, detail, raw: Array(raw.prefix(settings.deadLetterBytes)), now: now)
     }
 
@@ -112,9 +111,7 @@ package final class PartitionProcessor {
     // MARK: Events
 
     func process(_ entry: Feedback, offset: Int64, now: Int64) {
-        guard accept(offset) else { return }
-        clock.touch(now: now)
-        guard isNew(entry.producer, entry.seq, offset) else { return }
+        guard accept(offset), isNew(entry.producer, entry.seq, offset) else { return }
         switch feedback.add(entry, offset: offset, now: now, windows: windows.assigner) {
         case .none: break
         case .duplicate: counts.duplicates += 1

@@ -91,6 +91,17 @@ import Testing
         #expect(processor.position == 5 && processor.counts.skipped == 1)
     }
 
+    @Test("The last window closes when requests stop, even while feedback goes on")
+    func quiet() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.idleMs = 500 })
+        processor.feed([Make.request(1, at: 100)], ms: 600)
+        processor.feed([Make.feedback(1, on: 1)], ms: 1_050)
+        processor.advance(now: Make.start + 1_099)
+        #expect(processor.checkpoint().results.isEmpty)
+        processor.advance(now: Make.start + 1_100)
+        #expect(processor.checkpoint().results.map(\.aggregate.requests) == [1])
+    }
+
     @Test("A share of plain requests is kept by id; all that later judgements need always is")
     func keptRequests() {
         let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.keepRequests = 0.25 })
