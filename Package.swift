@@ -94,7 +94,8 @@ let package = Package(
         // Tests and benchmarks.
         .target(
             name: "TestSupport",
-            dependencies: ["Core", "PostgresClient", "KafkaClient", "StreamProcessing", "Telemetry"], path: "Tests/TestSupport",
+            dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "StreamProcessing", "Telemetry"],
+            path: "Tests/TestSupport",
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",

@@ -1,0 +1,82 @@
+package import Core
+import KafkaClient
+package import struct Logging.Logger
+import Telemetry
+
+/// Reads the topic as a member of a consumer group, so that stream workers share its partitions.
+package final class KafkaLogReader: EventLogReader {
+    package var topic: String { settings.topic }
+    private let settings: KafkaLogSettings
+    private let consumer: KafkaConsumer
+
+    /// Joins the group; a cluster that is away is waited for.
+    ///
+    /// - Throws: `TrimtabError` for a setting that cannot be used.
+    package init(
+        settings: KafkaLogSettings, logger: Logger = Logger(label: "trimtab.event_log")
+    ) throws(TrimtabError) {
+        try settings.validate()
+        self.settings = settings
+        var client = KafkaConsumerSettings(
+            topic: settings.topic, group: settings.group, properties: settings.properties)
+        client.assignor = settings.assignor == .range ? .range : .cooperativeSticky
+        do {
+            consumer = try KafkaConsumer(settings: client) { error in
+                logger.warning("Kafka consumer reports an error", metadata: ["error": "\(error)"])
+            }
+        } catch {
+            throw settings.described(error)
+        }
+    }
+
+    package func partitionCount() async throws -> Int {
+        do {
+            try await KafkaAdmin.ensureTopic(
+                settings.topic, partitions: settings.partitions, replicas: settings.replicas,
+                properties: settings.properties)
+        } catch {
+            throw settings.described(error)
+        }
+        return settings.partitions
+    }
+
+    package func next(timeout: Duration) async throws -> EventLogSignal {
+        let event: KafkaConsumerEvent?
+        do {
+            event = try await consumer.next(timeout: timeout)
+        } catch {
+            throw settings.described(error)
+        }
+        return switch event {
+        case nil: .idle
+        case .assigned(let partitions): .assigned(partitions)
+        case .revoked(let partitions): .revoked(partitions)
+        case .lost(let partitions): .lost(partitions)
+        case .overtaken(let partition, let from, let to): .gap(partition: partition, from: from, to: to)
+        case .batch(let batch): .batch(EventBatch(batch))
+        }
+    }
+
+    /// That the log ends before `offset` is found out by reading: then `next` throws.
+    package func start(partition: Int, at offset: Int64) { consumer.start(partition: partition, at: offset) }
+
+    package func release(_ partitions: [Int]) { consumer.release(partitions) }
+
+    package func pause(_ partitions: [Int]) { consumer.pause(partitions) }
+
+    package func resume(_ partitions: [Int]) { consumer.resume(partitions) }
+
+    package func endOffsets() -> [Int: Int64] { consumer.endOffsets() }
+
+    package func close() async { await consumer.close() }
+}
+
+extension EventBatch {
+    fileprivate init(_ batch: KafkaBatch) {
+        self.init(partition: batch.partition, bytes: batch.bytes)
+        entries = batch.records.map { record in
+            Entry(offset: record.offset, kind: record.header.flatMap(LogEvent.Kind.init), range: record.range)
+        }
+        pad()
+    }
+}

@@ -1,0 +1,359 @@
+import CKafka
+import Foundation
+import Synchronization
+
+/// The consumer's thread: everything here runs on it, but for `init`.
+///
+/// Sendable only to be handed to that thread.
+@safe final class ConsumerLoop: @unchecked Sendable {
+    private let settings: KafkaConsumerSettings
+    private let mailbox: ConsumerMailbox
+    private let context: ConsumerContext
+    private let handle: KafkaHandle
+    private let queue: OpaquePointer
+    private var messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
+
+    /// Assigned and not all started; `nil` where the owner has not said yet from where to read.
+    private var starting: [Int: Int64?] = [:]
+    /// Revoked and not released yet.
+    private var revoking: Set<Int> = []
+    /// The next offset wanted of each partition that is being read; `nil` until its first record is here.
+    private var reading: [Int: Int64?] = [:]
+    private var paused: Set<Int> = []
+    private var isHeld = false
+    private var fullSince: ContinuousClock.Instant?
+    private var closing = false
+
+    private static let pollMs: Int32 = 20
+    private static let messagesPerTurn = 1_000
+    private static let queryMs: Int32 = 5_000
+    private static let defaults = [
+        "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
+        "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
+        "reconnect.backoff.max.ms": "2000",
+    ]
+
+    init(
+        settings: KafkaConsumerSettings, mailbox: ConsumerMailbox, onError: @escaping @Sendable (KafkaError) -> Void
+    ) throws(KafkaError) {
+        // A stored offset that retention has overtaken is to be reported, not skipped; offsets live with the state.
+        let fixed = [
+            "group.id": settings.group, "auto.offset.reset": "error", "enable.auto.commit": "false",
+            "enable.auto.offset.store": "false", "enable.partition.eof": "false",
+            "partition.assignment.strategy": settings.assignor.rawValue,
+        ]
+        let properties = try KafkaProperties.merge(defaults: Self.defaults, given: settings.properties, fixed: fixed)
+        let context = ConsumerContext(onError: onError)
+        let handle = try unsafe KafkaHandle(RD_KAFKA_CONSUMER, properties: properties, context: context) { conf in
+            unsafe rd_kafka_conf_set_rebalance_cb(conf) { client, code, list, opaque in
+                guard let client = unsafe client, let context = unsafe KafkaContext.from(opaque) as? ConsumerContext
+                else { return }
+                unsafe context.rebalance(client, code, PartitionList.partitions(of: list))
+            }
+        }
+        unsafe rd_kafka_poll_set_consumer(handle.raw)
+        let code = unsafe PartitionList.with(topic: settings.topic, partitions: [-1]) { topics in
+            unsafe rd_kafka_subscribe(handle.raw, topics)
+        }
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let queue = unsafe rd_kafka_queue_get_consumer(handle.raw) else {
+            unsafe rd_kafka_destroy(handle.raw)
+            throw KafkaError(code)
+        }
+        self.settings = settings
+        self.mailbox = mailbox
+        self.context = context
+        self.handle = handle
+        unsafe self.queue = queue
+        unsafe messages = Array(repeating: nil, count: Self.messagesPerTurn)
+    }
+
+    func run() {
+        while !closing {
+            for order in mailbox.takeOrders() { obey(order) }
+            mailbox.expireWaiter()
+            if waitsForRoom() { continue }
+            poll()
+            for rebalance in context.takeRebalances() { apply(rebalance) }
+            refreshEnds()
+        }
+        context.isClosing = true
+        unsafe rd_kafka_queue_destroy(queue)
+        unsafe rd_kafka_consumer_close(handle.raw)
+        unsafe rd_kafka_destroy(handle.raw)
+        mailbox.close()
+    }
+}
+
+// MARK: - Back-pressure
+
+extension ConsumerLoop {
+    /// Waits while the mailbox is full. Short waits leave what librdkafka has fetched ahead in its queues; after a
+    /// second partitions are paused, which drops that, and polling goes on, so that the group keeps the member.
+    private func waitsForRoom() -> Bool {
+        if isHeld {
+            if mailbox.isHalfEmpty {
+                isHeld = false
+                setPaused(false, reading.keys.filter { !paused.contains($0) })
+            }
+            return false
+        }
+        guard mailbox.isFull else {
+            fullSince = nil
+            return false
+        }
+        let since = fullSince ?? .now
+        fullSince = since
+        if ContinuousClock.now - since < .seconds(1) {
+            mailbox.waitForNews(milliseconds: Int(Self.pollMs))
+            return true
+        }
+        isHeld = true
+        setPaused(true, Array(reading.keys))
+        return false
+    }
+
+    private func setPaused(_ pause: Bool, _ partitions: [Int]) {
+        guard !partitions.isEmpty else { return }
+        unsafe PartitionList.with(topic: settings.topic, partitions: partitions) { list in
+            unsafe note(
+                pause
+                    ? rd_kafka_pause_partitions(handle.raw, list) : rd_kafka_resume_partitions(handle.raw, list))
+        }
+    }
+}
+
+// MARK: - Orders and rebalances
+
+extension ConsumerLoop {
+    private func obey(_ order: ConsumerMailbox.Order) {
+        switch order {
+        case .start(let partition, let offset):
+            // One that was lost meanwhile is nobody's business any more.
+            guard starting[partition] != nil else { return }
+            starting[partition] = .some(offset)
+            assignIfAllStarted()
+        case .release(let partitions):
+            guard !revoking.isEmpty else { return }
+            for partition in partitions where revoking.contains(partition) { reading[partition] = nil }
+            guard revoking.allSatisfy({ reading[$0] == nil }) else { return }
+            unassign(revoking)
+            revoking = []
+        case .pause(let partitions):
+            paused.formUnion(partitions)
+            if !isHeld { setPaused(true, partitions.filter { reading[$0] != nil }) }
+        case .resume(let partitions):
+            paused.subtract(partitions)
+            if !isHeld { setPaused(false, partitions.filter { reading[$0] != nil }) }
+        case .close: closing = true
+        }
+    }
+
+    private func apply(_ rebalance: ConsumerContext.Rebalance) {
+        switch rebalance {
+        case .assign(let partitions):
+            for partition in partitions { starting[partition] = .some(nil) }
+            if partitions.isEmpty { assignIfAllStarted() } else { mailbox.post(.assigned(partitions)) }
+        case .revoke(let partitions) where partitions.isEmpty: unassign([])
+        case .revoke(let partitions):
+            revoking = Set(partitions)
+            for partition in partitions {
+                starting[partition] = nil
+                if reading[partition] == nil { reading.updateValue(nil, forKey: partition) }
+            }
+            mailbox.post(.revoked(partitions))
+        case .lose(let partitions):
+            for partition in partitions {
+                starting[partition] = nil
+                reading[partition] = nil
+            }
+            revoking = []
+            unassign(Set(partitions))
+            mailbox.forget(Set(partitions))
+            mailbox.post(.lost(partitions))
+        }
+    }
+
+    private func assignIfAllStarted() {
+        let offsets = starting.compactMapValues { $0 }
+        guard offsets.count == starting.count else { return }
+        starting = [:]
+        assign(offsets)
+        for (partition, offset) in offsets { reading[partition] = .some(offset < 0 ? nil : offset) }
+    }
+
+    private func assign(_ offsets: [Int: Int64]) {
+        unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
+            if isCooperative {
+                unsafe note(rd_kafka_incremental_assign(handle.raw, list))
+            } else {
+                unsafe note(rd_kafka_assign(handle.raw, list))
+            }
+        }
+        setPaused(true, offsets.keys.filter { isHeld || paused.contains($0) })
+    }
+
+    private func unassign(_ partitions: Set<Int>) {
+        if isCooperative {
+            unsafe PartitionList.with(topic: settings.topic, partitions: partitions) { list in
+                unsafe note(rd_kafka_incremental_unassign(handle.raw, list))
+            }
+        } else {
+            note(unsafe rd_kafka_assign(handle.raw, nil))
+        }
+    }
+
+    private var isCooperative: Bool { settings.assignor == .cooperativeSticky }
+
+    private func note(_ error: OpaquePointer?) {
+        if let error = unsafe error { context.note(unsafe KafkaError(owning: error)) }
+    }
+
+    private func note(_ code: rd_kafka_resp_err_t) {
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR { context.note(KafkaError(code)) }
+    }
+}
+
+// MARK: - Records
+
+extension ConsumerLoop {
+    /// Waits for one message, then takes what else is there, so that a lone record does not wait for company.
+    private func poll() {
+        guard let first = unsafe rd_kafka_consumer_poll(handle.raw, Self.pollMs) else { return }
+        unsafe messages[0] = first
+        var count = 1
+        unsafe messages.withUnsafeMutableBufferPointer { buffer in
+            guard let rest = unsafe buffer.baseAddress?.advanced(by: 1) else { return }
+            let more = unsafe rd_kafka_consume_batch_queue(queue, 0, rest, buffer.count - 1)
+            count += max(0, more)
+        }
+        var batches: [Int: KafkaBatch] = [:]
+        for index in 0..<count {
+            guard let message = unsafe messages[index] else { continue }
+            unsafe take(message, into: &batches)
+            unsafe rd_kafka_message_destroy(message)
+        }
+        for batch in batches.values.sorted(by: { $0.partition < $1.partition }) { mailbox.post(.batch(batch)) }
+    }
+
+    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>, into batches: inout [Int: KafkaBatch]) {
+        let message = unsafe pointer.pointee
+        let partition = Int(unsafe message.partition)
+        let value = unsafe UnsafeRawBufferPointer(
+            start: message.payload, count: message.payload == nil ? 0 : message.len)
+        guard unsafe message.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            // An error's payload is its text.
+            return fault(unsafe message.err, partition: partition, text: unsafe String(decoding: value, as: UTF8.self))
+        }
+        let offset = unsafe message.offset
+        // Guards: a partition that is being handed over, and a record that was here before.
+        guard !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0 else { return }
+        reading[partition] = .some(offset + 1)
+        var batch = batches.removeValue(forKey: partition) ?? KafkaBatch(partition: partition)
+        let start = batch.bytes.count
+        unsafe batch.bytes.append(contentsOf: value)
+        batch.records.append(
+            .init(offset: offset, header: unsafe header(of: pointer), range: start..<batch.bytes.count))
+        batches[partition] = batch
+    }
+
+    /// Takes librdkafka's own message: the headers lie around it, so a copy would not do.
+    private func header(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> String? {
+        var headers: OpaquePointer?
+        guard unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
+        var value: UnsafeRawPointer?
+        var size = 0
+        let found = unsafe rd_kafka_header_get_last(headers, settings.header, &value, &size)
+        guard found == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
+        return unsafe String(decoding: UnsafeRawBufferPointer(start: value, count: size), as: UTF8.self)
+    }
+
+    private func fault(_ code: rd_kafka_resp_err_t, partition: Int, text: String) {
+        switch code {
+        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: outOfRange(partition)
+        case RD_KAFKA_RESP_ERR__FATAL: mailbox.fail(KafkaError(code, reason: text, isFatal: true))
+        default: context.note(KafkaError(code, reason: text))
+        }
+    }
+
+    /// The offset wanted is not in the log: reads on at the oldest record if it was overtaken, and fails if it lies
+    /// ahead, because then this is not the log it came from.
+    private func outOfRange(_ partition: Int) {
+        guard let entry = reading[partition], !revoking.contains(partition) else { return }
+        var (low, high): (Int64, Int64) = (0, 0)
+        let code = unsafe rd_kafka_query_watermark_offsets(
+            handle.raw, settings.topic, Int32(partition), &low, &high, Self.queryMs)
+        let wanted = entry ?? low
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            // Reading on at the same place asks again, for it fails in the same way if it still is not there.
+            context.note(KafkaError(code))
+            return restart(partition, at: entry ?? -2)
+        }
+        guard wanted <= high else {
+            return mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: wanted, end: high))
+        }
+        if wanted < low {
+            reading[partition] = .some(low)
+            mailbox.post(.overtaken(partition: partition, from: wanted, to: low))
+        }
+        restart(partition, at: max(wanted, low))
+    }
+
+    /// Reads a partition on from `offset` by assigning it anew: after an error of its offset, 2.0.2 does not seek.
+    private func restart(_ partition: Int, at offset: Int64) {
+        if isCooperative {
+            unassign([partition])
+            assign([partition: offset])
+        } else {
+            var offsets = reading.mapValues { $0 ?? -2 }
+            offsets[partition] = offset
+            assign(offsets)
+        }
+    }
+
+    /// Takes over what the last fetches said of the partitions' ends; asks no broker.
+    private func refreshEnds() {
+        for partition in reading.keys {
+            var (low, high): (Int64, Int64) = (-1, -1)
+            let code = unsafe rd_kafka_get_watermark_offsets(
+                handle.raw, settings.topic, Int32(partition), &low, &high)
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 { mailbox.setEnd(high, of: partition) }
+        }
+    }
+}
+
+/// What the rebalance callback leaves for the loop. Both run on the same thread, inside and after a poll.
+private final class ConsumerContext: KafkaContext, @unchecked Sendable {
+    enum Rebalance: Sendable {
+        case assign([Int])
+        case revoke([Int])
+        case lose([Int])
+    }
+
+    private let rebalances = Mutex<[Rebalance]>([])
+    private let closing = Mutex(false)
+
+    var isClosing: Bool {
+        get { closing.withLock { $0 } }
+        set { closing.withLock { $0 = newValue } }
+    }
+
+    func takeRebalances() -> [Rebalance] {
+        rebalances.withLock { rebalances in
+            defer { rebalances = [] }
+            return rebalances
+        }
+    }
+
+    func rebalance(_ client: OpaquePointer, _ code: rd_kafka_resp_err_t, _ partitions: [Int]) {
+        // While the consumer closes, nobody is left to decide: everything goes at once.
+        if isClosing { return unsafe _ = rd_kafka_assign(client, nil) }
+        let lost = unsafe rd_kafka_assignment_lost(client) != 0
+        rebalances.withLock { rebalances in
+            if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+                rebalances.append(.assign(partitions))
+            } else {
+                rebalances.append(lost ? .lose(partitions) : .revoke(partitions))
+            }
+        }
+    }
+}

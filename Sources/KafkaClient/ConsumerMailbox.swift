@@ -1,0 +1,153 @@
+import Dispatch
+import Synchronization
+
+/// What passes between a consumer's thread and the task that uses it.
+final class ConsumerMailbox: Sendable {
+    enum Order: Sendable {
+        case start(Int, Int64)
+        case release([Int])
+        case pause([Int])
+        case resume([Int])
+        case close
+    }
+
+    fileprivate typealias Waiter = CheckedContinuation<KafkaConsumerEvent?, any Error>
+
+    fileprivate struct State: Sendable {
+        var events: [KafkaConsumerEvent] = []
+        var taken = 0
+        var batches = 0
+        var bytes = 0
+        var waiter: (deadline: ContinuousClock.Instant, continuation: Waiter)?
+        var orders: [Order] = []
+        var failure: KafkaError?
+        var closed = false
+        var ends: [Int: Int64] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let maxBatches: Int
+    private let maxBytes: Int
+    /// Raised when there is an order or room again; the thread looks at the state after every wake-up.
+    private let news = DispatchSemaphore(value: 0)
+
+    init(maxBatches: Int, maxBytes: Int) {
+        self.maxBatches = maxBatches
+        self.maxBytes = maxBytes
+    }
+
+    // MARK: The task's side
+
+    func next(timeout: Duration) async throws -> KafkaConsumerEvent? {
+        let deadline = ContinuousClock.now + timeout
+        return try await withCheckedThrowingContinuation { continuation in
+            let result: Result<KafkaConsumerEvent?, any Error>? = state.withLock { state in
+                if let event = state.pop() { return .success(event) }
+                if let failure = state.failure { return .failure(failure) }
+                if timeout <= .zero { return .success(nil) }
+                state.waiter = (deadline, continuation)
+                return nil
+            }
+            guard let result else { return }
+            news.signal()
+            continuation.resume(with: result)
+        }
+    }
+
+    func order(_ order: Order) {
+        state.withLock { $0.orders.append(order) }
+        news.signal()
+    }
+
+    var endOffsets: [Int: Int64] { state.withLock { $0.ends } }
+    var isClosed: Bool { state.withLock { $0.closed } }
+
+    // MARK: The thread's side
+
+    func takeOrders() -> [Order] {
+        state.withLock { state in
+            defer { state.orders = [] }
+            return state.orders
+        }
+    }
+
+    func post(_ event: KafkaConsumerEvent) {
+        let waiter = state.withLock { state -> (Waiter, KafkaConsumerEvent)? in
+            state.push(event)
+            guard let waiter = state.waiter.take(), let next = state.pop() else { return nil }
+            return (waiter.continuation, next)
+        }
+        if let (continuation, event) = waiter { continuation.resume(returning: event) }
+    }
+
+    /// Forgets the batches of partitions that are another's now.
+    func forget(_ partitions: Set<Int>) {
+        state.withLock { state in
+            let waiting = state.events[state.taken...]
+            (state.events, state.taken, state.batches, state.bytes) = ([], 0, 0, 0)
+            for event in waiting {
+                if case .batch(let batch) = event, partitions.contains(batch.partition) { continue }
+                state.push(event)
+            }
+            for partition in partitions { state.ends[partition] = nil }
+        }
+    }
+
+    func setEnd(_ end: Int64, of partition: Int) { state.withLock { $0.ends[partition] = end } }
+
+    /// Ends a wait whose time is over.
+    func expireWaiter() {
+        let waiter = state.withLock { state -> Waiter? in
+            guard let waiter = state.waiter, waiter.deadline <= .now else { return nil }
+            state.waiter = nil
+            return waiter.continuation
+        }
+        waiter?.resume(returning: nil)
+    }
+
+    var isFull: Bool { state.withLock { $0.batches >= maxBatches || $0.bytes >= maxBytes } }
+    var isHalfEmpty: Bool { state.withLock { $0.batches <= maxBatches / 2 && $0.bytes <= maxBytes / 2 } }
+
+    /// Waits for an order or for something to be taken.
+    func waitForNews(milliseconds: Int) { _ = news.wait(timeout: .now() + .milliseconds(milliseconds)) }
+
+    /// Reading is over: once the mailbox is empty, `next` throws this.
+    func fail(_ error: KafkaError) {
+        let waiter = state.withLock { state in
+            state.failure = state.failure ?? error
+            return state.waiter.take()?.continuation
+        }
+        waiter?.resume(throwing: error)
+    }
+
+    func close() {
+        fail(.closed)
+        state.withLock { $0.closed = true }
+    }
+}
+
+extension ConsumerMailbox.State {
+    fileprivate mutating func push(_ event: KafkaConsumerEvent) {
+        events.append(event)
+        if case .batch(let batch) = event {
+            batches += 1
+            bytes += batch.bytes.count
+        }
+    }
+
+    fileprivate mutating func pop() -> KafkaConsumerEvent? {
+        guard taken < events.count else { return nil }
+        let event = events[taken]
+        taken += 1
+        // What was taken leaves together, so that taking one stays cheap.
+        if taken >= 32 || taken == events.count {
+            events.removeFirst(taken)
+            taken = 0
+        }
+        if case .batch(let batch) = event {
+            batches -= 1
+            bytes -= batch.bytes.count
+        }
+        return event
+    }
+}

@@ -1,0 +1,98 @@
+import CKafka
+import Foundation
+
+/// Questions to a cluster that are asked once, at the start.
+package enum KafkaAdmin {
+    /// Makes sure of a topic with exactly `partitions` partitions, making it if the cluster has none of the name.
+    ///
+    /// - Parameters:
+    ///   - replicas: -1 leaves the number to the cluster.
+    ///   - timeoutMs: For each of the questions asked.
+    /// - Throws: `KafkaError.partitions` if it has another count; `.response` if the cluster is away or refuses.
+    package static func ensureTopic(
+        _ name: String, partitions: Int, replicas: Int = -1, properties: [String: String], timeoutMs: Int32 = 10_000
+    ) async throws {
+        try await onOwnThread("kafka-admin") {
+            try withClient(properties) { client in
+                var found = try count(of: name, client: client, timeoutMs: timeoutMs)
+                if found == nil {
+                    try create(name, partitions, replicas, client: client, timeoutMs: timeoutMs)
+                    found = partitions
+                }
+                guard let found, found != partitions else { return }
+                throw KafkaError.partitions(topic: name, expected: partitions, found: found)
+            }
+        }
+    }
+
+    /// How many partitions the topic has; `nil` if there is none of the name.
+    package static func partitionCount(
+        of name: String, properties: [String: String], timeoutMs: Int32 = 10_000
+    ) async throws -> Int? {
+        try await onOwnThread("kafka-admin") {
+            try withClient(properties) { try count(of: name, client: $0, timeoutMs: timeoutMs) }
+        }
+    }
+
+    private static func withClient<Value>(
+        _ properties: [String: String], _ body: (KafkaHandle) throws -> Value
+    ) throws -> Value {
+        let context = KafkaContext { _ in }
+        let client = try unsafe KafkaHandle(RD_KAFKA_PRODUCER, properties: properties, context: context) { _ in }
+        defer { withExtendedLifetime(context) { unsafe rd_kafka_destroy(client.raw) } }
+        return try body(client)
+    }
+
+    /// Lists all topics: asking for one by name makes it on clusters that create topics by themselves.
+    private static func count(of name: String, client: KafkaHandle, timeoutMs: Int32) throws -> Int? {
+        var answer: UnsafePointer<rd_kafka_metadata>?
+        let code = unsafe rd_kafka_metadata(client.raw, 1, nil, &answer, timeoutMs)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata = unsafe answer else { throw KafkaError(code) }
+        defer { unsafe rd_kafka_metadata_destroy(metadata) }
+        for index in 0..<Int(unsafe metadata.pointee.topic_cnt) {
+            let topic = unsafe metadata.pointee.topics[index]
+            guard unsafe String(cString: topic.topic) == name else { continue }
+            let code = unsafe topic.err
+            if code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART { return nil }
+            guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code) }
+            return Int(unsafe topic.partition_cnt)
+        }
+        return nil
+    }
+
+    private static func create(
+        _ name: String, _ partitions: Int, _ replicas: Int, client: KafkaHandle, timeoutMs: Int32
+    ) throws {
+        var text = [CChar](repeating: 0, count: 512)
+        guard
+            let topic = unsafe rd_kafka_NewTopic_new(name, Int32(partitions), Int32(replicas), &text, text.count),
+            let options = unsafe rd_kafka_AdminOptions_new(client.raw, RD_KAFKA_ADMIN_OP_CREATETOPICS),
+            let queue = unsafe rd_kafka_queue_new(client.raw)
+        else { throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, reason: "the topic '\(name)' cannot be described") }
+        defer {
+            unsafe rd_kafka_queue_destroy(queue)
+            unsafe rd_kafka_AdminOptions_destroy(options)
+            unsafe rd_kafka_NewTopic_destroy(topic)
+        }
+        unsafe rd_kafka_AdminOptions_set_request_timeout(options, timeoutMs, &text, text.count)
+        var topics: [OpaquePointer?] = unsafe [topic]
+        unsafe rd_kafka_CreateTopics(client.raw, &topics, 1, options, queue)
+        guard let event = unsafe rd_kafka_queue_poll(queue, timeoutMs + 1_000) else {
+            throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        }
+        defer { unsafe rd_kafka_event_destroy(event) }
+        let code = unsafe rd_kafka_event_error(event)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw KafkaError(code, reason: unsafe String(cString: rd_kafka_event_error_string(event)))
+        }
+        var results = 0
+        guard let result = unsafe rd_kafka_event_CreateTopics_result(event),
+            let made = unsafe rd_kafka_CreateTopics_result_topics(result, &results), results == 1,
+            let first = unsafe made[0]
+        else { throw KafkaError(RD_KAFKA_RESP_ERR__BAD_MSG) }
+        let refused = unsafe rd_kafka_topic_result_error(first)
+        // Another process was faster: what it made is looked at with the next start.
+        guard refused != RD_KAFKA_RESP_ERR_NO_ERROR, refused != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS else { return }
+        throw KafkaError(refused)
+    }
+}

@@ -1,0 +1,101 @@
+import CKafka
+import Foundation
+import Synchronization
+
+/// How a consumer joins its group.
+package struct KafkaConsumerSettings: Sendable {
+    package enum Assignor: String, Sendable {
+        /// Members keep what they have and hand over only what moves.
+        case cooperativeSticky = "cooperative-sticky"
+        /// Everything is revoked and given out anew at every change.
+        case range
+    }
+
+    package var topic: String
+    package var group: String
+    package var assignor = Assignor.cooperativeSticky
+    /// Passed to librdkafka as they are.
+    package var properties: [String: String]
+    /// The record header that is handed on; others are not read.
+    package var header = "kind"
+    /// Batches and bytes that may wait to be taken before the consumer stops fetching.
+    package var maxWaitingBatches = 64
+    package var maxWaitingBytes = 16 << 20
+
+    package init(topic: String, group: String, properties: [String: String]) {
+        self.topic = topic
+        self.group = group
+        self.properties = properties
+    }
+}
+
+/// Neighbouring records of one partition, copied into one buffer.
+package struct KafkaBatch: Sendable {
+    package struct Record: Sendable, Equatable {
+        package let offset: Int64
+        /// The value of the header asked for.
+        package let header: String?
+        package let range: Range<Int>
+    }
+
+    package let partition: Int
+    package internal(set) var bytes: [UInt8] = []
+    package internal(set) var records: [Record] = []
+}
+
+package enum KafkaConsumerEvent: Sendable {
+    /// Due now: `start` for each of these partitions.
+    case assigned([Int])
+    /// Due now: `release` for all of these, after storing what is known of them.
+    case revoked([Int])
+    /// Gone already.
+    case lost([Int])
+    case batch(KafkaBatch)
+    /// Retention has taken the records `from..<to`; reading goes on at `to`.
+    case overtaken(partition: Int, from: Int64, to: Int64)
+}
+
+/// A member of a consumer group that is told by its owner where to read each partition.
+///
+/// One thread owns the librdkafka client and always polls it: it runs the rebalances, copies records out, and puts what
+/// happened into a bounded mailbox, from which one task takes it. Kafka keeps no offsets for us.
+package final class KafkaConsumer: Sendable {
+    private let mailbox: ConsumerMailbox
+
+    /// Joins the group.
+    ///
+    /// - Throws: `KafkaError.property` for a client property that cannot be taken.
+    package init(
+        settings: KafkaConsumerSettings, onError: @escaping @Sendable (KafkaError) -> Void = { _ in }
+    ) throws(KafkaError) {
+        let mailbox = ConsumerMailbox(maxBatches: settings.maxWaitingBatches, maxBytes: settings.maxWaitingBytes)
+        let loop = try ConsumerLoop(settings: settings, mailbox: mailbox, onError: onError)
+        self.mailbox = mailbox
+        let thread = Thread { loop.run() }
+        thread.name = "kafka-consumer"
+        thread.start()
+    }
+
+    /// The next event, `nil` if there is none within `timeout` (granularity about 20 ms).
+    package func next(timeout: Duration) async throws -> KafkaConsumerEvent? {
+        try await mailbox.next(timeout: timeout)
+    }
+
+    /// Reads from `offset` on, -2 for the beginning; reading begins when all newly assigned partitions were started.
+    package func start(partition: Int, at offset: Int64) { mailbox.order(.start(partition, offset)) }
+
+    /// Lets revoked partitions go; the group moves on when all that were revoked together are released.
+    package func release(_ partitions: [Int]) { mailbox.order(.release(partitions)) }
+
+    package func pause(_ partitions: [Int]) { mailbox.order(.pause(partitions)) }
+    package func resume(_ partitions: [Int]) { mailbox.order(.resume(partitions)) }
+
+    /// The end of each assigned partition, as the last fetch saw it.
+    package func endOffsets() -> [Int: Int64] { mailbox.endOffsets }
+
+    /// Leaves the group; returns when the thread is done, at the latest after ten seconds. Idempotent.
+    package func close() async {
+        mailbox.order(.close)
+        await waitForEnd { [mailbox] in mailbox.isClosed }
+    }
+}

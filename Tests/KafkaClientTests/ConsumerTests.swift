@@ -1,0 +1,165 @@
+import KafkaClient
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct ConsumerTests {
+    /// What PostgreSQL keeps in the product: the next offset of each partition, and every record once.
+    private final class Store: Sendable {
+        private let state = Mutex((next: [Int: Int64](), seen: [Int](), members: [Int: Set<Int>](), sent: 0))
+
+        func next(_ partition: Int) -> Int64 { state.withLock { $0.next[partition] ?? -2 } }
+
+        func take(_ batch: KafkaBatch, by member: Int) {
+            state.withLock { state in
+                let fresh = ReadNumber.all(of: batch).filter { $0.offset >= state.next[batch.partition] ?? 0 }
+                state.seen += fresh.map(\.number)
+                if let last = fresh.last { state.next[batch.partition] = last.offset + 1 }
+                state.members[member, default: []].insert(batch.partition)
+            }
+        }
+
+        /// The number of the next record to send.
+        func number() -> Int {
+            state.withLock { state in
+                defer { state.sent += 1 }
+                return state.sent
+            }
+        }
+
+        /// Every record sent is here, once.
+        var isComplete: Bool { state.withLock { $0.seen.sorted() == Array(0..<$0.sent) } }
+        var sent: Int { state.withLock { $0.sent } }
+        var seen: [Int] { state.withLock { $0.seen } }
+        var members: [Int: Set<Int>] { state.withLock { $0.members } }
+    }
+
+    private func send(_ count: Int, to producer: KafkaProducer, from store: Store) {
+        for _ in 0..<count {
+            let number = store.number()
+            #expect(producer.send(number, partition: number % 4) == .queued)
+        }
+    }
+
+    private func work(_ consumer: KafkaConsumer, as member: Int, on store: Store, until done: () -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while !done(), .now < deadline {
+            switch try await consumer.next(timeout: .milliseconds(100)) {
+            case .assigned(let partitions):
+                for partition in partitions { consumer.start(partition: partition, at: store.next(partition)) }
+            case .revoked(let partitions): consumer.release(partitions)
+            case .batch(let batch): store.take(batch, by: member)
+            case .lost, .overtaken, nil: break
+            }
+        }
+    }
+
+    @Test(arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
+    func twoMembersShareThePartitionsAndLoseNothing(assignor: KafkaConsumerSettings.Assignor) async throws {
+        let kafka = try MockKafka()
+        kafka.createTopic("events", partitions: 4)
+        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 50_000)
+        let store = Store()
+        let first = try KafkaConsumer(settings: kafka.settings(group: "pair", assignor: assignor))
+        send(1_000, to: producer, from: store)
+        try await work(first, as: 1, on: store) { store.seen.count == 1_000 }
+        #expect(store.members == [1: [0, 1, 2, 3]])
+
+        let second = try KafkaConsumer(settings: kafka.settings(group: "pair", assignor: assignor))
+        let isShared: @Sendable () -> Bool = { store.members[2]?.count == 2 }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !isShared(), store.sent < 40_000 {
+                    send(1, to: producer, from: store)
+                    try await Task.sleep(for: .milliseconds(1))
+                }
+            }
+            let done: @Sendable () -> Bool = { isShared() && store.seen.count >= store.sent }
+            group.addTask { try await work(first, as: 1, on: store, until: done) }
+            group.addTask { try await work(second, as: 2, on: store, until: done) }
+            try await group.waitForAll()
+        }
+        #expect(isShared())
+        #expect(store.isComplete)
+
+        // The one that stays takes over what the other had.
+        await second.close()
+        let before = store.seen.count
+        send(400, to: producer, from: store)
+        try await work(first, as: 3, on: store) { store.seen.count == before + 400 }
+        #expect(store.members[3] == [0, 1, 2, 3])
+        #expect(store.isComplete)
+        await first.close()
+        await producer.close()
+        kafka.close()
+    }
+
+    /// The mock keeps 5 MiB a partition, so 12 MiB have overtaken an offset near the beginning.
+    @Test(arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
+    func reportsWhatRetentionHasTakenAndGoesOn(assignor: KafkaConsumerSettings.Assignor) async throws {
+        let kafka = try MockKafka()
+        kafka.createTopic("events", partitions: 1)
+        let properties = kafka.properties.merging(["compression.type": "none", "batch.num.messages": "100"]) { $1 }
+        let producer = try KafkaProducer(topic: "events", properties: properties, maxInFlight: 50_000)
+        for number in 0..<12_000 { #expect(producer.send(number, partition: 0, padding: 1_000) == .queued) }
+        #expect(try await producer.deliveries(12_000).count == 12_000)
+        await producer.close()
+
+        let consumer = try KafkaConsumer(settings: kafka.settings(group: "late", assignor: assignor))
+        var gap: (from: Int64, to: Int64)?
+        var numbers: [Int] = []
+        let deadline = ContinuousClock.now + .seconds(30)
+        while numbers.last != 11_999, .now < deadline {
+            switch try await consumer.next(timeout: .milliseconds(200)) {
+            case .assigned(let partitions): for partition in partitions { consumer.start(partition: partition, at: 17) }
+            case .overtaken(0, let from, let to): gap = (from, to)
+            case .batch(let batch): numbers += ReadNumber.all(of: batch).map(\.number)
+            default: break
+            }
+        }
+        let to = Int(try #require(gap?.to))
+        #expect(gap?.from == 17)
+        #expect(to > 1_000)
+        let isComplete = numbers == Array(to..<12_000)
+        #expect(isComplete)
+        await consumer.close()
+        kafka.close()
+    }
+
+    @Test func refusesToReadOnFromAnOffsetThatTheTopicDoesNotReach() async throws {
+        let kafka = try MockKafka()
+        kafka.createTopic("events", partitions: 1)
+        let consumer = try KafkaConsumer(settings: kafka.settings(group: "ahead"))
+        await #expect(throws: KafkaError.ahead(topic: "events", partition: 0, offset: 500, end: 0)) {
+            while true {
+                if case .assigned = try await consumer.next(timeout: .seconds(1)) {
+                    consumer.start(partition: 0, at: 500)
+                }
+            }
+        }
+        await consumer.close()
+        kafka.close()
+    }
+
+    /// A reader that stops taking for longer than the consumer waits makes it pause the partitions, not drop records.
+    @Test func holdsBackWhenNobodyTakesAndLosesNothing() async throws {
+        let kafka = try MockKafka()
+        kafka.createTopic("events", partitions: 2)
+        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 50_000)
+        for number in 0..<20_000 { #expect(producer.send(number, partition: number % 2) == .queued) }
+        _ = try await producer.deliveries(20_000)
+        var settings = kafka.settings(group: "slow")
+        settings.maxWaitingBatches = 2
+        let consumer = try KafkaConsumer(settings: settings)
+        var records = try await consumer.collect(1)
+        try await Task.sleep(for: .milliseconds(1_500))
+        let got = records.values.reduce(0) { $0 + $1.count }
+        records.merge(try await consumer.collect(20_000 - got)) { $0 + $1 }
+        for partition in 0..<2 {
+            #expect(records[partition]?.map(\.number) == Array(stride(from: partition, to: 20_000, by: 2)))
+        }
+        await consumer.close()
+        await producer.close()
+        kafka.close()
+    }
+}
