@@ -34,10 +34,15 @@ package struct TargetStatistics: Codable, Sendable, Equatable {
         cost = aggregate.cost
         unknownCost = aggregate.unknownCost
         self.quality = quality
-        latencyP50Ms = aggregate.latency.quantile(0.5)
-        latencyP95Interval = aggregate.latency.interval(ofQuantile: 0.95)
+        setTimes(latency: aggregate.latency, ttft: aggregate.ttft)
+    }
+
+    /// Takes the quantiles and their intervals from the sketches of the whole span, milliseconds.
+    package mutating func setTimes(latency: DDSketch, ttft: DDSketch) {
+        latencyP50Ms = latency.quantile(0.5)
+        latencyP95Interval = latency.interval(ofQuantile: 0.95)
         latencyP95Ms = latencyP95Interval?.estimate
-        ttftP95Interval = aggregate.ttft.interval(ofQuantile: 0.95)
+        ttftP95Interval = ttft.interval(ofQuantile: 0.95)
         ttftP95Ms = ttftP95Interval?.estimate
     }
 

@@ -44,9 +44,7 @@ extension InMemoryControlStore {
         }
         return rows.values.map { row in
             var row = row
-            row.latencyP50Ms = latency[row.modelKey]?.0.quantile(0.5)
-            row.latencyP95Ms = latency[row.modelKey]?.0.quantile(0.95)
-            row.ttftP95Ms = latency[row.modelKey]?.1.quantile(0.95)
+            if let times = latency[row.modelKey] { row.setTimes(latency: times.0, ttft: times.1) }
             return row
         }.sorted { $0.modelKey < $1.modelKey }
     }
