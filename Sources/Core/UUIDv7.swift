@@ -38,22 +38,17 @@ extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
     package var description: String {
         String(unsafeUninitializedCapacity: 36) { buffer in
             var at = 0
-            for (index, byte) in bytes.enumerated() {
-                if index == 4 || index == 6 || index == 8 || index == 10 {
+            for index in 0..<32 {
+                if index == 8 || index == 12 || index == 16 || index == 20 {
                     buffer[at] = UInt8(ascii: "-")
                     at += 1
                 }
-                buffer[at] = Self.digit(byte >> 4)
-                buffer[at + 1] = Self.digit(byte & 15)
-                at += 2
+                let word = index < 16 ? high : low
+                buffer[at] = Self.digit(UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * (index & 15))) & 15)
+                at += 1
             }
             return 36
         }
-    }
-
-    private var bytes: [UInt8] {
-        (0..<8).map { UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64($0))) }
-            + (0..<8).map { UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64($0))) }
     }
 
     private static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
