@@ -8,7 +8,7 @@ import StreamProcessing
 /// The server's timer and the virtual clock both call `tick`; only the leader does.
 package struct LoopDriver: Sendable {
     package let loop: ControlLoop
-    package let store: any ControlStore
+    package var store: any ControlStore
     /// Between two decisions of a route, milliseconds.
     package let decisionIntervalMs: Int64
     /// The span that the analyzers call recent, milliseconds.

@@ -97,33 +97,26 @@ package struct EventLogSettings: Sendable, Equatable {
     package var kind: Kind
     package var topic: String
     package var partitions: Int
-    package var replication: Int
-    package var group: String
-    /// librdkafka properties, passed through.
-    package var properties: [String: String]
+    /// Of use with `kind: kafka` only.
+    package var kafka: KafkaLogSettings
 
     package enum Kind: String, CaseIterable, Sendable { case embedded, kafka }
 
     init(_ reader: SettingsReader) throws {
         kind = try reader.choice("kind", default: .embedded, "embedded: read the gateway's own log; kafka: ship it.")
-        topic = try reader.string("topic", default: "trimtab.events.v1", "Topic of requests and feedback.")
-        let chosen = try reader.int(
-            "partitions", default: 0, 0...4_096,
-            "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
-        partitions =
-            chosen > 0
-            ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
-        replication = try reader.int("replication", default: 1, 1...32, "Replication factor of a topic that we make.")
-        let kafka = try reader.section("kafka")
-        group = try kafka.string("group", default: "trimtab", "Consumer group of the stream workers.")
-        properties = try kafka.pairs(
-            "properties", "librdkafka client properties, passed through; bootstrap.servers is needed.")
-        try kafka.finish()
-        if kind == .kafka, properties["bootstrap.servers"] == nil {
-            throw TrimtabError(
-                "config.missing", "event_log.kind is kafka, and event_log.kafka.properties has no bootstrap.servers.",
-                remedy: "Add `bootstrap.servers: host:9092` there.")
-        }
+        topic = try reader.string("topic", default: KafkaLogSettings.defaultTopic, "Topic of requests and feedback.")
+        let chosen = try reader.int("partitions", default: 0, 0...4_096, "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
+        partitions = chosen > 0 ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
+        let section = try reader.section("kafka")
+        kafka = KafkaLogSettings(properties: try section.pairs("properties", "librdkafka client properties, passed through; bootstrap.servers is needed."))
+        kafka.topic = topic
+        kafka.partitions = partitions
+        kafka.replicas = try section.int("replicas", default: kafka.replicas, -1...32, "Replicas of a topic that we make; -1 leaves it to the cluster.")
+        kafka.group = try section.string("group", default: kafka.group, "Consumer group of the stream workers.")
+        kafka.assignor = try section.choice("assignor", default: kafka.assignor, "How partitions are shared among workers.")
+        kafka.maxInFlight = try section.int("max_in_flight", default: kafka.maxInFlight, 100...10_000_000, "Records given to the cluster without its word on them.")
+        try section.finish()
+        if kind == .kafka { try kafka.validate() }
     }
 }
 
@@ -177,10 +170,14 @@ package struct ObservabilitySettings: Sendable, Equatable {
 package struct SimulationSettings: Sendable, Equatable {
     package var scenario: String
     package var statusSeconds: Double
+    /// `provider/model`; empty for none.
+    package var badUpgrade: String
 
     init(_ reader: SettingsReader) throws {
         scenario = try reader.string(
             "scenario", default: "savings", "Name of a built-in scenario, or the path of a file.")
+        badUpgrade = try reader.string(
+            "bad_upgrade", default: "", "Model that the demo rolls out after the loop has promoted one, to show a rollback.")
         statusSeconds = try reader.double("status_s", default: 5, 0.5...3_600, "Between two lines of the demo.")
         try reader.finish()
     }

@@ -108,3 +108,10 @@ package struct RouteSettings: Sendable, Equatable {
         return timeouts
     }
 }
+
+extension RouteSettings {
+    package init(route: Route, firstPolicy: RoutingPolicy) {
+        self.route = route
+        self.firstPolicy = firstPolicy
+    }
+}

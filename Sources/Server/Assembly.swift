@@ -1,0 +1,168 @@
+import ControlAPI
+import ControlLoop
+package import Core
+import Decisions
+import EventLog
+import Foundation
+import Gateway
+package import Logging
+import NIOPosix
+import Observability
+import Policy
+import PostgresClient
+package import ServiceLifecycle
+import StateStore
+
+/// Makes the parts of one process and joins them. The only place that knows both sides of every protocol.
+package final class Assembly: Sendable {
+    let settings: Settings
+    let roles: Set<Role>
+    let logger: Logger
+    let hasher: KeyHasher
+    let postgres: PostgresConfiguration
+    let pool: PostgresPool
+    package let store: PostgresControlStore
+    let driver: LoopDriver
+    let metrics = MetricRegistry()
+    let gateway: GatewayServer?
+    let log: LocalLog?
+    package let ports = Ports()
+
+    /// - Throws: `TrimtabError` when the settings do not fit the roles, or the data folder or local log cannot be used.
+    package init(settings: Settings, roles: Set<Role>, logger: Logger) throws {
+        guard settings.eventLog.kind == .kafka || roles.contains(.gateway) == roles.contains(.stream) else {
+            throw TrimtabError(
+                "config.roles", "The roles gateway and stream are split, and event_log.kind is embedded.",
+                remedy: "Run both in one process, or set event_log.kind to kafka.")
+        }
+        self.settings = settings
+        self.roles = roles
+        self.logger = logger
+        try PrivateFile.makeFolder(settings.dataFolder)
+        hasher = KeyHasher(secret: try InstallationSecret.load(configured: settings.secret, folder: settings.dataFolder))
+        postgres = PostgresConfiguration(url: settings.state.url)
+        var limits = PostgresPool.Limits()
+        limits.connections = settings.state.connections
+        pool = PostgresPool(postgres, limits: limits)
+        store = PostgresControlStore(pool)
+        driver = LoopDriver(
+            loop: ControlLoop(settings: settings.control.loop), store: store,
+            decisionIntervalMs: settings.control.decisionIntervalMs, recentMs: settings.control.recentMs)
+        metrics.collect(ProcessMetrics.collector(version: Version.number))
+        guard roles.contains(.gateway) else {
+            (log, gateway) = (nil, nil)
+            return
+        }
+        let log = try LocalLog(settings: settings.localLog, logger: logger)
+        self.log = log
+        gateway = try GatewayServer(
+            settings: settings.gateway, providers: settings.providers, sink: MeteredSink(log: log, metrics: metrics),
+            hasher: hasher, logger: logger, group: MultiThreadedEventLoopGroup.singleton)
+    }
+
+    /// The services in the order of their start; they stop in reverse, so that the gateway drains first.
+    package func services() throws -> [any Service] {
+        var services: [any Service] = []
+        if let log { services.append(LogService(log: log, metrics: metrics)) }
+        services.append(Seeding(assembly: self))
+        if roles.contains(.stream) { services.append(try streamService()) }
+        if roles.contains(.control) {
+            services.append(
+                ControlLeader(
+                    driver: driver, lock: LeaderLock(postgres, holder: settings.localLog.gatewayID), store: store,
+                    partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
+                    retentionDays: settings.state.retentionDays, metrics: metrics, logger: logger))
+            services.append(apiService())
+        }
+        if let log, let gateway {
+            if settings.eventLog.kind == .kafka {
+                services.append(ShipperService(shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger)))
+            }
+            services.append(
+                TableFollower(
+                    feed: GatewayFeed(
+                        postgres, gateway: settings.localLog.gatewayID, catalog: settings.control.loop.catalog,
+                        logger: logger, now: currentMilliseconds),
+                    gateway: gateway, file: "\(settings.dataFolder)/table.json", logger: logger))
+            services.append(
+                GatewayService(gateway: gateway, drainSeconds: settings.gateway.drainSeconds, metrics: metrics, ports: ports, logger: logger))
+        }
+        return services
+    }
+
+    private func streamService() throws -> StreamService {
+        let reader: any EventLogReader
+        let onStored: @Sendable ([Int: Int64]) -> Void
+        if settings.eventLog.kind == .kafka {
+            reader = try KafkaLogReader(settings: settings.eventLog.kafka, logger: logger)
+            onStored = { _ in }
+        } else {
+            // The initialiser has made sure that a process with an embedded log has the gateway role, and so a log.
+            guard let log else { throw TrimtabError("config.roles", "There is no local log to read.", remedy: "Add the role gateway.") }
+            reader = try LocalLogReader(log: log, topic: settings.eventLog.topic)
+            onStored = { offsets in for (partition, offset) in offsets { log.markDone(partition: partition, before: offset) } }
+        }
+        let checkpoints = CheckpointStore(
+            pool, job: settings.stream.job, topic: settings.eventLog.topic, owner: settings.localLog.gatewayID)
+        var work = StreamWorker.Settings()
+        work.checkpointMs = settings.stream.checkpointMs
+        let worker = StreamWorker(
+            reader: reader, store: checkpoints, stream: settings.stream.processing, settings: work, logger: logger,
+            now: currentMilliseconds, onStored: onStored)
+        metrics.collect { worker.statistics.samples(now: currentMilliseconds()) }
+        return StreamService(worker: worker)
+    }
+
+    private func apiService() -> APIService {
+        var hooks = ControlAPI.Hooks(engine: Version.engine, replay: { Decisions.decide($0) }, now: currentMilliseconds)
+        hooks.metrics = { [metrics] in metrics.text() }
+        hooks.record = { [metrics] method, status, seconds in
+            metrics.add(.apiRequests, 1, [.method: method, .status: "\(status / 100)xx"])
+            metrics.observe(.apiDuration, seconds, [.method: method])
+        }
+        hooks.checks = readinessChecks()
+        var api = settings.api
+        api.version = Version.number
+        api.logger = logger
+        let control = ControlAPI(
+            store: store, commands: LoopCommands(driver: driver), feedback: LogFeedback(log: log), hasher: hasher,
+            settings: api, hooks: hooks)
+        return APIService(api: control, address: "\(api.host):\(api.port)", ports: ports, logger: logger)
+    }
+
+    private func readinessChecks() -> [(name: String, run: @Sendable () async -> String?)] {
+        var checks: [(name: String, run: @Sendable () async -> String?)] = [
+            ("postgres", { [store] in await store.ping() })
+        ]
+        if let gateway {
+            checks.append(("routing_table", { gateway.servedEpoch >= 0 ? nil : "No routing table has been loaded." }))
+        }
+        return checks
+    }
+
+    /// Runs until it is told to stop, then drains. A second signal ends the process at once.
+    package func run(also extra: [any Service] = [], onSignal: Bool = true) async throws {
+        try await checkSchema()
+        var configuration = ServiceGroupConfiguration(
+            services: (try services() + extra).map {
+                .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .gracefullyShutdownGroup)
+            },
+            gracefulShutdownSignals: onSignal ? [.sigterm, .sigint] : [], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(settings.gateway.drainSeconds + 10)
+        try await ServiceGroup(configuration: configuration).run()
+        await pool.close()
+    }
+
+    /// A schema that is behind ends the start; a database that is away does not, because the gateway serves without it.
+    private func checkSchema() async throws {
+        do {
+            let pending = try await Migrator(pool).pending()
+            guard !pending.isEmpty else { return }
+            throw TrimtabError(
+                "store.migrations_pending", "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
+                remedy: "Run `trimtab migrate`, then start again.")
+        } catch let error as TrimtabError where error.code == "store.unavailable" {
+            logger.warning("PostgreSQL is away at start; serving with the last routing table", metadata: ["error": "\(error)"])
+        }
+    }
+}
