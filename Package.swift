@@ -82,7 +82,7 @@ let package = Package(
         // Edges.
         ours("Gateway", ["Core", "Telemetry", "Policy", logging, .product(name: "NIOTLS", package: "swift-nio")] + nio),
         ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
-        ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging]),
+        ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging], resources: [.embedInCode("Migrations")]),
         ours("Observability", ["Core", logging]),
         ours("ControlAPI", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", hummingbird, .product(name: "NIOCore", package: "swift-nio"), logging, lifecycle], resources: [.embedInCode("Console")]),
         ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),

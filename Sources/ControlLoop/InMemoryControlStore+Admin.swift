@@ -35,8 +35,8 @@ extension InMemoryControlStore: AdminStore {
     }
 
     package func setPrices(_ prices: [String: TokenPrice?], by actor: String, now: Int64) -> PriceBook {
-        for (key, price) in prices { book.prices[key] = price }
-        book.id = book.nextID(now: now)
+        priceRevision += 1
+        book = book.setting(prices, revision: priceRevision, now: now)
         tell(.price, nil, book.id)
         return book
     }

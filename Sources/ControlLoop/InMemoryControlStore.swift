@@ -30,6 +30,7 @@ package actor InMemoryControlStore: ControlStore {
     var partials: [RouteName: [PartialID: WindowResult]] = [:]
     var feedback: [RouteName: [WindowID: [String: Moments]]] = [:]
     var book = PriceBook()
+    var priceRevision: Int64 = 0
     // Administration, in InMemoryControlStore+Admin.swift.
     var virtualKeys: [String: VirtualKey] = [:]
     var operatorTokens: [String: OperatorToken] = [:]

@@ -61,6 +61,12 @@ extension Int: PostgresDecodable {
         self.init(text)
     }
 }
+extension UInt64: PostgresDecodable {
+    package init?(postgresField field: ArraySlice<UInt8>?) {
+        guard let text = String(postgresField: field) else { return nil }
+        self.init(text)
+    }
+}
 extension Double: PostgresDecodable {
     package init?(postgresField field: ArraySlice<UInt8>?) {
         guard let text = String(postgresField: field) else { return nil }

@@ -31,6 +31,10 @@ extension Int: PostgresEncodable {
 extension Int64: PostgresEncodable {
     package var postgresValue: PostgresValue { .text(String(self)) }
 }
+/// For `numeric(20)`: `bigint` is too small for half of the values.
+extension UInt64: PostgresEncodable {
+    package var postgresValue: PostgresValue { .text(String(self)) }
+}
 extension Double: PostgresEncodable {
     package var postgresValue: PostgresValue { .text(description) }
 }

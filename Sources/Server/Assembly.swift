@@ -39,7 +39,8 @@ package final class Assembly: Sendable {
         self.roles = roles
         self.logger = logger
         try PrivateFile.makeFolder(settings.dataFolder)
-        hasher = KeyHasher(secret: try InstallationSecret.load(configured: settings.secret, folder: settings.dataFolder))
+        hasher = KeyHasher(
+            secret: try InstallationSecret.load(configured: settings.secret, folder: settings.dataFolder))
         postgres = PostgresConfiguration(url: settings.state.url)
         var limits = PostgresPool.Limits()
         limits.connections = settings.state.connections
@@ -76,7 +77,8 @@ package final class Assembly: Sendable {
         }
         if let log, let gateway {
             if settings.eventLog.kind == .kafka {
-                services.append(ShipperService(shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger)))
+                services.append(
+                    ShipperService(shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger)))
             }
             services.append(
                 TableFollower(
@@ -85,7 +87,9 @@ package final class Assembly: Sendable {
                         logger: logger, now: currentMilliseconds),
                     gateway: gateway, file: "\(settings.dataFolder)/table.json", logger: logger))
             services.append(
-                GatewayService(gateway: gateway, drainSeconds: settings.gateway.drainSeconds, metrics: metrics, ports: ports, logger: logger))
+                GatewayService(
+                    gateway: gateway, drainSeconds: settings.gateway.drainSeconds, metrics: metrics, ports: ports,
+                    logger: logger))
         }
         return services
     }
@@ -98,9 +102,13 @@ package final class Assembly: Sendable {
             onStored = { _ in }
         } else {
             // The initialiser has made sure that a process with an embedded log has the gateway role, and so a log.
-            guard let log else { throw TrimtabError("config.roles", "There is no local log to read.", remedy: "Add the role gateway.") }
+            guard let log else {
+                throw TrimtabError("config.roles", "There is no local log to read.", remedy: "Add the role gateway.")
+            }
             reader = try LocalLogReader(log: log, topic: settings.eventLog.topic)
-            onStored = { offsets in for (partition, offset) in offsets { log.markDone(partition: partition, before: offset) } }
+            onStored = { offsets in
+                for (partition, offset) in offsets { log.markDone(partition: partition, before: offset) }
+            }
         }
         let checkpoints = CheckpointStore(
             pool, job: settings.stream.job, topic: settings.eventLog.topic, owner: settings.localLog.gatewayID)
@@ -145,7 +153,9 @@ package final class Assembly: Sendable {
         try await checkSchema()
         var configuration = ServiceGroupConfiguration(
             services: (try services() + extra).map {
-                .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .gracefullyShutdownGroup)
+                .init(
+                    service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                    failureTerminationBehavior: .gracefullyShutdownGroup)
             },
             gracefulShutdownSignals: onSignal ? [.sigterm, .sigint] : [], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(settings.gateway.drainSeconds + 10)
@@ -159,10 +169,12 @@ package final class Assembly: Sendable {
             let pending = try await Migrator(pool).pending()
             guard !pending.isEmpty else { return }
             throw TrimtabError(
-                "store.migrations_pending", "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
+                "store.migrations_pending",
+                "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
                 remedy: "Run `trimtab migrate`, then start again.")
         } catch let error as TrimtabError where error.code == "store.unavailable" {
-            logger.warning("PostgreSQL is away at start; serving with the last routing table", metadata: ["error": "\(error)"])
+            logger.warning(
+                "PostgreSQL is away at start; serving with the last routing table", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -55,7 +55,9 @@ package enum Commands {
             }
             var stored = state.route
             stored.baseline = seeded.route.baseline
-            if stored != seeded.route { lines?.append("routes.\(seeded.route.name) differs from the store; the store is in force.") }
+            if stored != seeded.route {
+                lines?.append("routes.\(seeded.route.name) differs from the store; the store is in force.")
+            }
         }
         await pool.close()
         return lines

@@ -108,6 +108,23 @@ package struct RequestRow: Sendable, Equatable {
 
     package init(_ record: RequestRecord) { self.init(record, key: WindowKey(record)) }
 
+    package init(
+        id: UUIDv7, at: Int64, key: WindowKey, virtualKey: String?, rollout: UUIDv7?, step: Int?,
+        candidateWeight: Double?, propensity: Double?, outcome: Outcome, cost: NanoUSD?, totalMs: Double
+    ) {
+        self.id = id
+        self.at = at
+        self.key = key
+        self.virtualKey = virtualKey
+        self.rollout = rollout
+        self.step = step
+        self.candidateWeight = candidateWeight
+        self.propensity = propensity
+        self.outcome = outcome
+        self.cost = cost
+        self.totalMs = totalMs
+    }
+
     init(_ record: RequestRecord, key: WindowKey) {
         id = record.id
         at = record.at

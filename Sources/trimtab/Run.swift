@@ -7,7 +7,8 @@ import Server
 struct ConfigurationOptions: ParsableArguments {
     @Option(name: [.short, .long], help: "The configuration file (YAML).")
     var config: String?
-    @Option(name: .customLong("set"), help: "A setting, `key=value`; stronger than every other source. May be repeated.")
+    @Option(
+        name: .customLong("set"), help: "A setting, `key=value`; stronger than every other source. May be repeated.")
     var settings: [String] = []
     @Option(help: "A folder with one file for each secret, named after its key.")
     var secrets: String?
@@ -15,14 +16,17 @@ struct ConfigurationOptions: ParsableArguments {
     func source(default file: String? = nil) throws -> SettingsSource {
         let environment = ProcessInfo.processInfo.environment
         return try SettingsSource(
-            file: config ?? environment["TRIMTAB_CONFIG"] ?? file, flags: settings, environment: environment, secretsFolder: secrets)
+            file: config ?? environment["TRIMTAB_CONFIG"] ?? file, flags: settings, environment: environment,
+            secretsFolder: secrets)
     }
 }
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run the service.",
-        discussion: "Runs all roles unless --roles names some: gateway, stream, control. Stops gracefully on SIGTERM or Ctrl-C; a second one ends at once.")
+        discussion:
+            "Runs all roles unless --roles names some: gateway, stream, control. Stops gracefully on SIGTERM or Ctrl-C; a second one ends at once."
+    )
     @OptionGroup var options: ConfigurationOptions
     @Option(help: "Roles of this process, separated by commas.")
     var roles = ""
@@ -39,7 +43,8 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         guard let file = Configuration.file("demo.yaml")?.path ?? options.config else {
             throw TrimtabError(
-                "config.unreadable", "config/demo.yaml was not found.", remedy: "Start in the project's folder, or name a file with --config.")
+                "config.unreadable", "config/demo.yaml was not found.",
+                remedy: "Start in the project's folder, or name a file with --config.")
         }
         try await Commands.demo(options.source(default: file))
     }
@@ -60,7 +65,8 @@ struct Config: AsyncParsableCommand {
         abstract: "Check or show the configuration.", subcommands: [Validate.self, Show.self])
 
     struct Validate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Check the configuration, and whether the store has drifted from it.")
+        static let configuration = CommandConfiguration(
+            abstract: "Check the configuration, and whether the store has drifted from it.")
         @OptionGroup var options: ConfigurationOptions
 
         func run() async throws {

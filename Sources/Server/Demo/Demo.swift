@@ -32,7 +32,8 @@ package struct Demo: Sendable {
         say("Trimtab \(Version.number) demo. Scenario '\(scenario.name)': \(scenario.description)")
 
         let cluster = PostgresCluster(
-            PostgresCluster.Settings(folder: "\(settings.dataFolder)/postgres", socketFolder: Self.socketFolder(for: settings.dataFolder)))
+            PostgresCluster.Settings(
+                folder: "\(settings.dataFolder)/postgres", socketFolder: Self.socketFolder(for: settings.dataFolder)))
         do { try await cluster.start() } catch let failure as PostgresCluster.Failure {
             throw TrimtabError("postgres.unavailable", failure.summary, remedy: failure.remedy)
         }
@@ -53,7 +54,8 @@ package struct Demo: Sendable {
         let fleet = try await ProviderFleet.start(simulator: simulator)
         settings.adopt(scenario, fleet: fleet)
         settings.gateway.port = try FreePort.next(from: settings.gateway.port, host: settings.gateway.host)
-        settings.api.port = try FreePort.next(from: settings.api.port, host: settings.api.host, except: settings.gateway.port)
+        settings.api.port = try FreePort.next(
+            from: settings.api.port, host: settings.api.host, except: settings.gateway.port)
         try await migrate(settings)
         let assembly = try Assembly(settings: settings, roles: Set(Role.allCases), logger: logger)
         let key = try await DemoKey.ensure(in: assembly)
@@ -101,14 +103,19 @@ enum DemoKey {
 
     static func ensure(in assembly: Assembly) async throws -> String {
         let path = "\(assembly.settings.dataFolder)/demo.key"
-        let stored = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines) }
+        let stored = FileManager.default.contents(atPath: path).map {
+            String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
         let keys = try await assembly.store.keys()
-        if let stored, keys.contains(where: { $0.digest == assembly.hasher.digest(stored) && $0.revokedAt == nil }) { return stored }
+        if let stored, keys.contains(where: { $0.digest == assembly.hasher.digest(stored) && $0.revokedAt == nil }) {
+            return stored
+        }
         let secret = KeyHasher.generate(.virtualKey)
         let now = currentMilliseconds()
         let taken = keys.contains { $0.name == name }
         try await assembly.store.create(
-            VirtualKey(name: taken ? "\(name)-\(now)" : name, digest: assembly.hasher.digest(secret), createdAt: now), by: "demo")
+            VirtualKey(name: taken ? "\(name)-\(now)" : name, digest: assembly.hasher.digest(secret), createdAt: now),
+            by: "demo")
         try PrivateFile.write(Data((secret + "\n").utf8), to: path)
         return secret
     }
@@ -126,6 +133,7 @@ enum FreePort {
             }
         }
         throw TrimtabError(
-            "server.port_taken", "No port from \(first) to \(first + 99) is free on \(host).", remedy: "Set gateway.bind and api.bind.")
+            "server.port_taken", "No port from \(first) to \(first + 99) is free on \(host).",
+            remedy: "Set gateway.bind and api.bind.")
     }
 }

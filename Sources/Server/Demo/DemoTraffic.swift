@@ -27,14 +27,18 @@ struct DemoTraffic: Service {
         let tokenFile = "\(assembly.settings.dataFolder)/\(Seeding.tokenFile)"
         say("ready")
         say("  console   \(api)/   (token in \(tokenFile))")
-        say("  gateway   \(gateway)/v1   (model \"\(scenario.route.name)\", key in \(assembly.settings.dataFolder)/demo.key)")
+        say(
+            "  gateway   \(gateway)/v1   (model \"\(scenario.route.name)\", key in \(assembly.settings.dataFolder)/demo.key)"
+        )
         say("  decisions \(api)/api/v1/decisions   metrics \(api)/metrics")
         var generator = SystemRandomNumberGenerator()
         var options = ReplayOptions(gateway: gateway, key: key, route: scenario.route.name.description)
         options.seed = generator.next()
-        let replay = try await ReplayClient(options, workload: Workload(shape: scenario.traffic, seed: generator.next()), simulator: simulator)
+        let replay = try await ReplayClient(
+            options, workload: Workload(shape: scenario.traffic, seed: generator.next()), simulator: simulator)
         let control = try ControlClient(url: api, token: try token(tokenFile))
-        let runner = ScenarioRunner(scenario: scenario, simulator: simulator, replay: replay, control: control, say: say)
+        let runner = ScenarioRunner(
+            scenario: scenario, simulator: simulator, replay: replay, control: control, say: say)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { _ = try await runner.run() }
             group.addTask { try await report(replay) }
@@ -51,9 +55,12 @@ struct DemoTraffic: Service {
         let route = scenario.route.name
         while true {
             try await Task.sleep(for: .seconds(Self.pauseBeforeUpgrade))
-            guard let rollouts = try? await assembly.store.rollouts(PageQuery(route: route, limit: 20)) else { continue }
+            guard let rollouts = try? await assembly.store.rollouts(PageQuery(route: route, limit: 20)) else {
+                continue
+            }
             if rollouts.contains(where: { $0.reason == Self.upgradeReason }) { return }
-            guard rollouts.contains(where: { $0.decision != nil && $0.phase == .promoted }), !rollouts.contains(where: \.isActive)
+            guard rollouts.contains(where: { $0.decision != nil && $0.phase == .promoted }),
+                !rollouts.contains(where: \.isActive)
             else { continue }
             say("Now somebody rolls out \(model): it looks like an upgrade, and it answers badly.")
             do {
@@ -70,10 +77,13 @@ struct DemoTraffic: Service {
     /// Waits until both ports are bound, the route is in the gateway's table and the token is there.
     private func addresses() async throws -> (gateway: String, api: String) {
         while true {
-            if let gateway = assembly.ports.gateway, let api = assembly.ports.api, (assembly.gateway?.servedEpoch ?? -1) > 0,
+            if let gateway = assembly.ports.gateway, let api = assembly.ports.api,
+                (assembly.gateway?.servedEpoch ?? -1) > 0,
                 FileManager.default.fileExists(atPath: "\(assembly.settings.dataFolder)/\(Seeding.tokenFile)")
             {
-                return ("http://\(assembly.settings.gateway.host):\(gateway)", "http://\(assembly.settings.api.host):\(api)")
+                return (
+                    "http://\(assembly.settings.gateway.host):\(gateway)", "http://\(assembly.settings.api.host):\(api)"
+                )
             }
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -81,7 +91,8 @@ struct DemoTraffic: Service {
 
     private func token(_ file: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: file) else {
-            throw TrimtabError("server.token", "There is no token in \(file).", remedy: "Create one with `trimtab tokens create`.")
+            throw TrimtabError(
+                "server.token", "There is no token in \(file).", remedy: "Create one with `trimtab tokens create`.")
         }
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     }

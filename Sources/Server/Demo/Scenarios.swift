@@ -13,14 +13,16 @@ package enum Scenarios {
         } catch let DecodingError.keyNotFound(key, context) {
             throw malformed(file, "\(path(context)) has no '\(key.stringValue)'")
         } catch let DecodingError.dataCorrupted(context) {
-            throw malformed(file, "\(path(context)): \(context.debugDescription) \(context.underlyingError.map { "\($0)" } ?? "")")
+            throw malformed(
+                file, "\(path(context)): \(context.debugDescription) \(context.underlyingError.map { "\($0)" } ?? "")")
         } catch let DecodingError.typeMismatch(_, context), let DecodingError.valueNotFound(_, context) {
             throw malformed(file, "\(path(context)): \(context.debugDescription)")
         }
     }
 
     private static func malformed(_ file: String, _ what: String) -> TrimtabError {
-        TrimtabError("simulation.scenario", "\(file): \(what).", remedy: "Correct the scenario; config/scenarios has examples.")
+        TrimtabError(
+            "simulation.scenario", "\(file): \(what).", remedy: "Correct the scenario; config/scenarios has examples.")
     }
 
     private static func path(_ context: DecodingError.Context) -> String {
@@ -42,8 +44,12 @@ package enum Scenarios {
 package enum Configuration {
     /// Looked for in the working folder, then beside the program, then where packages install it.
     package static func file(_ name: String) -> (text: String, path: String)? {
-        let program = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
-        let folders = ["config", "\(program.path)/../../../config", "\(program.path)/../share/trimtab/config", "/usr/share/trimtab/config"]
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+            .deletingLastPathComponent()
+        let folders = [
+            "config", "\(program.path)/../../../config", "\(program.path)/../share/trimtab/config",
+            "/usr/share/trimtab/config",
+        ]
         for folder in folders {
             let path = "\(folder)/\(name)"
             if let text = try? String(contentsOfFile: path, encoding: .utf8) { return (text, path) }

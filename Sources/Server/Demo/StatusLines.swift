@@ -33,7 +33,8 @@ struct StatusLines {
             parts.append("policy \(state.pointer.stable) (\(state.stable?.targets.first?.modelKey ?? "?"))")
             if let rollout = state.rollout {
                 let candidate = state.policies[rollout.candidate]?.targets.first?.modelKey ?? "?"
-                parts.append("canary policy \(rollout.candidate) (\(candidate)) at \(Self.number(rollout.weight * 100, 0)) %")
+                parts.append(
+                    "canary policy \(rollout.candidate) (\(candidate)) at \(Self.number(rollout.weight * 100, 0)) %")
             } else {
                 parts.append("no rollout")
             }
@@ -45,7 +46,8 @@ struct StatusLines {
     private static func sentence(_ entry: TimelineEntry, _ rollout: Rollout) -> String {
         let name = "Rollout of policy \(rollout.candidate)"
         return switch entry.event {
-        case "step": "▸ \(name): \(number((Double(entry.detail) ?? 0) * 100, 0)) % of traffic. \(rollout.reason.prefix(160))"
+        case "step":
+            "▸ \(name): \(number((Double(entry.detail) ?? 0) * 100, 0)) % of traffic. \(rollout.reason.prefix(160))"
         case "promoted": "✔ \(name): promoted to all traffic."
         case "rolled_back": "✖ \(name): rolled back, \(entry.detail)."
         default: "▸ \(name): \(entry.event) \(entry.detail)"

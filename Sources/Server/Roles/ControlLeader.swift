@@ -61,6 +61,7 @@ struct LoopCommands: CommandHandling {
 
     func handle(_ command: Command, route: RouteName, by actor: String) async throws -> CommandResult {
         var generator = SystemRandomNumberGenerator()
-        return try await driver.handle(command, route: route, by: actor, now: currentMilliseconds(), seed: generator.next())
+        return try await driver.handle(
+            command, route: route, by: actor, now: currentMilliseconds(), seed: generator.next())
     }
 }

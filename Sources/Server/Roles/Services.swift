@@ -99,7 +99,8 @@ struct APIService: Service {
             try await application.run()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw TrimtabError(
-                "server.port_taken", "Something else listens on \(address).", remedy: "Set api.bind to a free port, or stop the other.")
+                "server.port_taken", "Something else listens on \(address).",
+                remedy: "Set api.bind to a free port, or stop the other.")
         }
     }
 }

@@ -105,16 +105,27 @@ package struct EventLogSettings: Sendable, Equatable {
     init(_ reader: SettingsReader) throws {
         kind = try reader.choice("kind", default: .embedded, "embedded: read the gateway's own log; kafka: ship it.")
         topic = try reader.string("topic", default: KafkaLogSettings.defaultTopic, "Topic of requests and feedback.")
-        let chosen = try reader.int("partitions", default: 0, 0...4_096, "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
-        partitions = chosen > 0 ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
+        let chosen = try reader.int(
+            "partitions", default: 0, 0...4_096,
+            "Partitions, fixed when the log is made; 0 takes 4 embedded, 12 with Kafka.")
+        partitions =
+            chosen > 0
+            ? chosen : kind == .kafka ? LocalLogSettings.kafkaPartitions : LocalLogSettings.embeddedPartitions
         let section = try reader.section("kafka")
-        kafka = KafkaLogSettings(properties: try section.pairs("properties", "librdkafka client properties, passed through; bootstrap.servers is needed."))
+        kafka = KafkaLogSettings(
+            properties: try section.pairs(
+                "properties", "librdkafka client properties, passed through; bootstrap.servers is needed."))
         kafka.topic = topic
         kafka.partitions = partitions
-        kafka.replicas = try section.int("replicas", default: kafka.replicas, -1...32, "Replicas of a topic that we make; -1 leaves it to the cluster.")
+        kafka.replicas = try section.int(
+            "replicas", default: kafka.replicas, -1...32,
+            "Replicas of a topic that we make; -1 leaves it to the cluster.")
         kafka.group = try section.string("group", default: kafka.group, "Consumer group of the stream workers.")
-        kafka.assignor = try section.choice("assignor", default: kafka.assignor, "How partitions are shared among workers.")
-        kafka.maxInFlight = try section.int("max_in_flight", default: kafka.maxInFlight, 100...10_000_000, "Records given to the cluster without its word on them.")
+        kafka.assignor = try section.choice(
+            "assignor", default: kafka.assignor, "How partitions are shared among workers.")
+        kafka.maxInFlight = try section.int(
+            "max_in_flight", default: kafka.maxInFlight, 100...10_000_000,
+            "Records given to the cluster without its word on them.")
         try section.finish()
         if kind == .kafka { try kafka.validate() }
     }
@@ -177,7 +188,8 @@ package struct SimulationSettings: Sendable, Equatable {
         scenario = try reader.string(
             "scenario", default: "savings", "Name of a built-in scenario, or the path of a file.")
         badUpgrade = try reader.string(
-            "bad_upgrade", default: "", "Model that the demo rolls out after the loop has promoted one, to show a rollback.")
+            "bad_upgrade", default: "",
+            "Model that the demo rolls out after the loop has promoted one, to show a rollback.")
         statusSeconds = try reader.double("status_s", default: 5, 0.5...3_600, "Between two lines of the demo.")
         try reader.finish()
     }

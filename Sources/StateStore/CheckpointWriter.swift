@@ -1,0 +1,197 @@
+import Core
+import PostgresClient
+import Statistics
+import StreamProcessing
+import Telemetry
+
+/// Writes checkpoints inside the caller's transaction, each table with one statement, however many rows there are.
+struct CheckpointWriter {
+    private let connection: PostgresConnection
+    private let job: String
+    private let topic: String
+
+    init(_ connection: PostgresConnection, _ job: String, _ topic: String) {
+        self.connection = connection
+        self.job = job
+        self.topic = topic
+    }
+
+    func write(_ checkpoints: [Checkpoint]) async throws {
+        for checkpoint in checkpoints { try await writeState(checkpoint) }
+        try await writeRequests(checkpoints.flatMap(\.requests))
+        try await writeResults(checkpoints.flatMap(\.results))
+        let refused = try await writeFeedback(checkpoints.flatMap(\.feedback))
+        for checkpoint in checkpoints {
+            try await writeDeltas(checkpoint.feedbackDeltas(refusing: refused), partition: checkpoint.state.partition)
+            try await writePanes(checkpoint.evidence(refusing: refused))
+        }
+        try await writeDeadLetters(checkpoints.flatMap(\.deadLetters))
+        if checkpoints.contains(where: { !$0.results.isEmpty }) {
+            try await connection.query(
+                "SELECT pg_notify('trimtab_change', $1)", [#"{"id":"\#(job)","kind":"windows"}"#])
+        }
+    }
+
+    private func writeState(_ checkpoint: Checkpoint) async throws {
+        let state = checkpoint.state
+        try await connection.query(
+            """
+            UPDATE stream_partitions SET next_offset = $3, watermark = $4, state = $5
+            WHERE job = $1 AND partition = $2
+            """, [job, state.partition, state.nextOffset, state.watermark, state.encoded()])
+        if !checkpoint.purgedWindows.isEmpty {
+            try await connection.query(
+                """
+                DELETE FROM stream_windows w USING unnest(\(WindowColumns.types(from: 3)))
+                    AS gone (window_start, window_end, route, model_key, arm, policy)
+                WHERE w.job = $1 AND w.partition = $2 AND w.window_start = gone.window_start
+                    AND w.window_end = gone.window_end AND w.route = gone.route AND w.model_key = gone.model_key
+                    AND w.arm = gone.arm AND w.policy = gone.policy
+                """, [job, state.partition] + WindowColumns.values(checkpoint.purgedWindows))
+        }
+        let changed = checkpoint.changedWindows
+        guard !changed.isEmpty else { return }
+        try await connection.query(
+            """
+            INSERT INTO stream_windows (job, partition, window_start, window_end, route, model_key, arm, policy, pane,
+                fired, aggregate)
+            SELECT $1, $2, * FROM unnest(\(WindowColumns.types(from: 3)), $9::int[], $10::bool[], $11::bytea[])
+            ON CONFLICT (job, partition, window_end, window_start, route, model_key, arm, policy) DO UPDATE
+                SET pane = EXCLUDED.pane, fired = EXCLUDED.fired, aggregate = EXCLUDED.aggregate
+            """,
+            [job, state.partition] + WindowColumns.values(changed.map(\.id)) + [
+                PostgresArray(changed.map(\.pane)), PostgresArray(changed.map(\.fired)),
+                PostgresArray(changed.map { $0.aggregate.encoded() }),
+            ])
+    }
+
+    /// By COPY into a table of the session's own, so that rows which are there already can be passed over.
+    private func writeRequests(_ requests: [RequestRow]) async throws {
+        guard !requests.isEmpty else { return }
+        var rows = CopyRows()
+        for request in requests { rows.append(request.fields) }
+        try await connection.script(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_requests (LIKE requests) ON COMMIT DELETE ROWS")
+        try await connection.copy("COPY incoming_requests (\(RequestRow.columns)) FROM STDIN", rows)
+        try await connection.query(
+            """
+            INSERT INTO requests (\(RequestRow.columns)) SELECT \(RequestRow.columns) FROM incoming_requests
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
+    /// A later pane replaces the earlier.
+    private func writeResults(_ results: [WindowResult]) async throws {
+        guard !results.isEmpty else { return }
+        let all = results.map(\.aggregate)
+        try await connection.query(
+            """
+            INSERT INTO window_results (window_start, window_end, route, model_key, arm, policy, partition, pane,
+                requests, failures, cost_n, cost_sum, cost_sum_of_squares, unknown_cost, input_tokens, output_tokens,
+                aggregate)
+            SELECT * FROM unnest(\(WindowColumns.types(from: 1)), $7::int[], $8::int[], $9::bigint[], $10::bigint[],
+                $11::bigint[], $12::float8[], $13::float8[], $14::bigint[], $15::float8[], $16::float8[], $17::bytea[])
+            ON CONFLICT (route, window_start, window_end, model_key, arm, policy, partition) DO UPDATE SET
+                pane = EXCLUDED.pane, requests = EXCLUDED.requests, failures = EXCLUDED.failures,
+                cost_n = EXCLUDED.cost_n, cost_sum = EXCLUDED.cost_sum,
+                cost_sum_of_squares = EXCLUDED.cost_sum_of_squares, unknown_cost = EXCLUDED.unknown_cost,
+                input_tokens = EXCLUDED.input_tokens, output_tokens = EXCLUDED.output_tokens,
+                aggregate = EXCLUDED.aggregate
+            """,
+            WindowColumns.values(results.map { WindowID(window: $0.window, key: $0.key) }) + [
+                PostgresArray(results.map(\.partition)), PostgresArray(results.map(\.pane)),
+                PostgresArray(all.map(\.requests)), PostgresArray(all.map(\.failures)),
+                PostgresArray(all.map(\.cost.n)), PostgresArray(all.map(\.cost.sum)),
+                PostgresArray(all.map(\.cost.sumOfSquares)), PostgresArray(all.map(\.unknownCost)),
+                PostgresArray(all.map(\.inputTokens.sum)), PostgresArray(all.map(\.outputTokens.sum)),
+                PostgresArray(all.map { $0.encoded() }),
+            ])
+    }
+
+    /// - Returns: The ids that were stored before.
+    private func writeFeedback(_ feedback: [AttributedFeedback]) async throws -> Set<UUIDv7> {
+        guard !feedback.isEmpty else { return [] }
+        let inserted = try await connection.query(
+            """
+            INSERT INTO feedback (id, window_start, request, at, name, value)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::float8[])
+            ON CONFLICT DO NOTHING RETURNING id
+            """,
+            [
+                PostgresArray(feedback.map(\.id)), PostgresArray(feedback.map(\.window.start)),
+                PostgresArray(feedback.map(\.request)), PostgresArray(feedback.map(\.at)),
+                PostgresArray(feedback.map(\.name)), PostgresArray(feedback.map(\.value)),
+            ])
+        let fresh = try inserted.rows.map { try $0["id"] as UUIDv7 }
+        return Set(feedback.map(\.id)).subtracting(fresh)
+    }
+
+    private func writeDeltas(_ deltas: [FeedbackDelta], partition: Int) async throws {
+        guard !deltas.isEmpty else { return }
+        try await connection.query(
+            """
+            INSERT INTO window_feedback AS held (window_start, window_end, route, model_key, arm, policy, name,
+                partition, n, sum, sum_of_squares)
+            SELECT w.window_start, w.window_end, w.route, w.model_key, w.arm, w.policy, w.name, $1, w.n, w.sum, w.squares
+            FROM unnest(\(WindowColumns.types(from: 2)), $8::text[], $9::bigint[], $10::float8[], $11::float8[])
+                AS w (window_start, window_end, route, model_key, arm, policy, name, n, sum, squares)
+            ON CONFLICT (route, window_start, window_end, model_key, arm, policy, name, partition) DO UPDATE SET
+                n = held.n + EXCLUDED.n, sum = held.sum + EXCLUDED.sum,
+                sum_of_squares = held.sum_of_squares + EXCLUDED.sum_of_squares
+            """,
+            [partition] + WindowColumns.values(deltas.map { WindowID(window: $0.window, key: $0.key) }) + [
+                PostgresArray(deltas.map(\.name)), PostgresArray(deltas.map(\.values.n)),
+                PostgresArray(deltas.map(\.values.sum)), PostgresArray(deltas.map(\.values.sumOfSquares)),
+            ])
+    }
+
+    private func writePanes(_ panes: [EvidencePane]) async throws {
+        guard !panes.isEmpty else { return }
+        try await connection.query(
+            """
+            INSERT INTO evidence_panes (rollout, number, partition, step, arm, candidate_weight, requests, failures,
+                counts)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[], $5::text[], $6::float8[],
+                $7::bigint[], $8::bigint[], $9::bytea[])
+            ON CONFLICT DO NOTHING
+            """,
+            [
+                PostgresArray(panes.map(\.key.rollout)), PostgresArray(panes.map(\.number)),
+                PostgresArray(panes.map(\.partition)), PostgresArray(panes.map(\.key.step)),
+                PostgresArray(panes.map(\.key.arm.rawValue)), PostgresArray(panes.map(\.candidateWeight)),
+                PostgresArray(panes.map(\.counts.requests)), PostgresArray(panes.map(\.counts.failures)),
+                PostgresArray(panes.map { $0.counts.encoded() }),
+            ])
+    }
+
+    private func writeDeadLetters(_ letters: [DeadLetter]) async throws {
+        guard !letters.isEmpty else { return }
+        try await connection.query(
+            """
+            INSERT INTO dead_letters (topic, partition, "offset", at, reason, detail, raw)
+            SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
+            ON CONFLICT DO NOTHING
+            """,
+            [
+                topic, PostgresArray(letters.map(\.partition)), PostgresArray(letters.map(\.offset)),
+                PostgresArray(letters.map(\.at)), PostgresArray(letters.map(\.reason.rawValue)),
+                PostgresArray(letters.map(\.detail)), PostgresArray(letters.map(\.raw)),
+            ])
+    }
+}
+
+/// The columns that name a window of one key, as parallel arrays.
+private enum WindowColumns {
+    static func types(from first: Int) -> String {
+        ["bigint", "bigint", "text", "text", "text", "int"].enumerated()
+            .map { "$\(first + $0.offset)::\($0.element)[]" }.joined(separator: ", ")
+    }
+
+    static func values(_ ids: [WindowID]) -> [any PostgresEncodable] {
+        [
+            PostgresArray(ids.map(\.window.start)), PostgresArray(ids.map(\.window.end)),
+            PostgresArray(ids.map(\.key.route)), PostgresArray(ids.map(\.key.modelKey)),
+            PostgresArray(ids.map(\.key.arm.rawValue)), PostgresArray(ids.map(\.key.policy)),
+        ]
+    }
+}

@@ -1,0 +1,104 @@
+import Analysis
+import ControlLoop
+import Core
+import Decisions
+import Foundation
+import Policy
+import PostgresClient
+import Rollouts
+import StateStore
+import Statistics
+import StreamProcessing
+import Telemetry
+import TestSupport
+
+/// A fresh database with the whole schema.
+func database() async throws -> PostgresPool {
+    let pool = PostgresPool(PostgresConfiguration(url: try await TestPostgres.database()))
+    try await Migrator(pool).migrate()
+    return pool
+}
+
+/// Makes ids that rise with every call.
+struct IDs {
+    private var generator = SplitMix64(seed: 7)
+    private var at: Int64 = 1_763_650_000_000
+
+    mutating func next() -> UUIDv7 {
+        at += 1
+        return UUIDv7(milliseconds: at, using: &generator)
+    }
+}
+
+enum Sample {
+    static let now: Int64 = 1_763_650_000_000
+    static func route(_ name: String = "support") throws -> Route { Route(name: try name.routeName) }
+
+    static func policy(_ model: String = "gpt-4o", route: String = "support") throws -> RoutingPolicy {
+        RoutingPolicy(
+            route: try route.routeName, version: 0, createdAt: now, createdBy: "ann", reason: "first",
+            targets: [Target(provider: "openai", model: model)])
+    }
+
+    static func rollout(_ id: UUIDv7, decision: UUIDv7? = nil) throws -> Rollout {
+        Rollout(
+            id: id, route: try "support".routeName, stable: 1, candidate: 2, salt: .max, createdAt: now,
+            createdBy: "ann", decision: decision, reason: "cheaper", plan: RolloutPlan(),
+            evidence: RolloutEvidence(
+                thresholds: FrozenThresholds(
+                    slowMs: 812.5, dearNanoUSD: nil, badBelow: 0.5, badAnswerRate: 0.1, answers: 40)))
+    }
+
+    static func decision(_ id: UUIDv7, status: Decision.Status) throws -> Decision {
+        let input = DecisionInput(
+            now: now, route: try route(), stable: try policy(), baseline: nil, catalog: [], prices: PriceBook(),
+            statistics: [], history: [], settings: DecisionSettings(), seed: .max)
+        let outcome = DecisionOutcome(action: .none, code: "no_evidence", rationale: "Nothing known.", alternatives: [])
+        return Decision(
+            id: id, route: try "support".routeName, at: now, engine: "1 x86_64", status: status, input: input,
+            outcome: outcome)
+    }
+
+    static func finding(_ id: UUIDv7, code: String = "cost.rise", model: String? = "openai/gpt-4o") -> Finding {
+        Finding(
+            id: id, at: now, analyzer: .cost, code: code, route: "support", modelKey: model, statement: "Dearer.",
+            severity: .warning, confidence: 0.97, magnitude: Interval(estimate: 0.2, lower: 0.1, upper: 0.3),
+            window: Window(start: now - 60_000, end: now), evidence: ["ratio": 1.2], objective: .cost)
+    }
+
+    static func key(model: String = "openai/gpt-4o", arm: Arm = .stable) -> WindowKey {
+        WindowKey(route: "support", modelKey: model, arm: arm, policy: 1)
+    }
+
+    static func aggregate(latencies: [Double], costs: [Double] = [], failures: Int64 = 0) -> WindowAggregate {
+        var aggregate = WindowAggregate()
+        aggregate.requests = Int64(latencies.count) + failures
+        aggregate.failures = failures
+        for cost in costs { aggregate.cost.add(cost) }
+        for latency in latencies { aggregate.latency.insert(latency) }
+        return aggregate
+    }
+
+    static func window(_ index: Int64) -> Window {
+        Window(start: now - now % 60_000 + index * 60_000, end: now - now % 60_000 + (index + 1) * 60_000)
+    }
+
+    static func requests(_ count: Int, at: Int64 = now) -> [RequestRow] {
+        var ids = IDs()
+        return (0..<count).map { index in
+            RequestRow(
+                id: ids.next(), at: at + Int64(index), key: key(), virtualKey: index % 2 == 0 ? "team\tone" : nil,
+                rollout: nil, step: nil, candidateWeight: nil, propensity: 0.5, outcome: .complete,
+                cost: index % 3 == 0 ? nil : NanoUSD(Int64(index)), totalMs: Double(index) / 3)
+        }
+    }
+}
+
+extension String {
+    var routeName: RouteName {
+        get throws {
+            guard let name = RouteName(self) else { throw TrimtabError("test", "'\(self)' is no route.", remedy: "") }
+            return name
+        }
+    }
+}
