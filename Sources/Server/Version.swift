@@ -1,6 +1,8 @@
+import Core
+
 /// What this build calls itself.
 package enum Version {
-    package static let number = "0.1.0"
+    package static let number = Build.version
 
     #if arch(x86_64)
         private static let architecture = "x86_64"

@@ -17,7 +17,7 @@ struct Trimtab: AsyncParsableCommand {
                 name: "Look and change",
                 subcommands: [Routes.self, Policies.self, Decisions.self, Rollouts.self, Prices.self]),
             CommandGroup(name: "Access", subcommands: [Keys.self, Tokens.self]),
-            CommandGroup(name: "Other", subcommands: [Version.self]),
+            CommandGroup(name: "Other", subcommands: [PrintVersion.self]),
         ])
 
     /// Ends with the status that says what kind of failure it was (sysexits.h).
@@ -43,8 +43,8 @@ struct Trimtab: AsyncParsableCommand {
 
 private func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
 
-struct Version: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Print the version.")
+struct PrintVersion: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.")
     func run() { print("trimtab \(Build.version)") }
 }
 
