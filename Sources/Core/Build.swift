@@ -6,7 +6,7 @@ package enum Build {
 /// Where one machine's own state lives: the demo's database, the gateway's log, the first operator token.
 package enum DataFolder {
     /// The file, mode 0600, in which the first start leaves the first operator token.
-    package static let tokenFile = "operator-token"
+    package static let tokenFile = "admin.token"
 
     /// `/var/lib/trimtab` for root, else `trimtab` in the user's data folder (XDG base directory specification).
     package static func path(environment: [String: String], isRoot: Bool) -> String {

@@ -122,7 +122,7 @@ package final class Assembly: Sendable {
     }
 
     private func apiService() -> APIService {
-        var hooks = ControlAPI.Hooks(engine: Version.engine, replay: { Decisions.decide($0) }, now: currentMilliseconds)
+        var hooks = ControlAPI.Hooks(now: currentMilliseconds)
         hooks.metrics = { [metrics] in metrics.text() }
         hooks.record = { [metrics] method, status, seconds in
             metrics.add(.apiRequests, 1, [.method: method, .status: "\(status / 100)xx"])

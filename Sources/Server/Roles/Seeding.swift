@@ -10,7 +10,7 @@ import StateStore
 struct Seeding: Service {
     let assembly: Assembly
 
-    static let tokenFile = "admin.token"
+    static let tokenFile = DataFolder.tokenFile
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
