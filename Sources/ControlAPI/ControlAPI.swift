@@ -2,6 +2,7 @@ package import ControlLoop
 package import Core
 package import Hummingbird
 package import Policy
+package import ServiceLifecycle
 package import Telemetry
 
 /// Gives people's commands to the control loop. Implemented where the loop is run.
@@ -70,6 +71,11 @@ package struct ControlAPI: Sendable {
             services: [events],
             onServerRunning: { await onRunning($0.localAddress?.port ?? 0) },
             logger: settings.logger)
+    }
+
+    /// The same as a plain service, for a caller that does not import Hummingbird.
+    package func makeService(onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }) -> any Service {
+        makeApplication(onRunning: onRunning)
     }
 
     /// Open event streams, for metrics.

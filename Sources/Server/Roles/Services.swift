@@ -91,7 +91,7 @@ struct APIService: Service {
     let logger: Logger
 
     func run() async throws {
-        let application = api.makeApplication { port in
+        let application = api.makeService { port in
             ports.set(api: port)
             logger.notice("Control API listens", metadata: ["port": "\(port)"])
         }
