@@ -99,7 +99,7 @@ let package = Package(
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",
-            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog"],
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Rollouts", "ControlLoop", "Simulation"],
             path: "Tests/Benchmarks", swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),
@@ -115,7 +115,7 @@ let package = Package(
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("GatewayTests", ["Gateway", "Policy", "Telemetry", "Core", logging] + nio),
-        tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "Policy", "Telemetry", "Core", yams] + nio),
+        tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
         tests("ServerTests", ["Server", "Simulation", "Gateway", "EventLog", "StateStore", "ControlLoop", "Policy", "Telemetry", "Core"]),

@@ -139,7 +139,7 @@ package struct Workload: Sendable {
     private mutating func nextArrival() -> Arrival? {
         switch arrivals {
         case .poisson(let rate):
-            clockMs += -naturalLogarithm(1 - generator.unit()) * 1000 / max(rate, 1e-3)
+            clockMs += -logarithm(1 - generator.unit()) * 1000 / max(rate, 1e-3)
             return Arrival(atS: clockMs / 1000)
         case .recorded(let list, let repeats):
             guard let first = list.first, let last = list.last else { return nil }

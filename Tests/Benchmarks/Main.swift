@@ -9,7 +9,7 @@ import Core
 @main
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
-        StreamBench.self
+        StreamBench.self, LoopBench.self, RolloutBench.self,
     ]
 
     static func main() async {

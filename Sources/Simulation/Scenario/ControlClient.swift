@@ -30,6 +30,11 @@ package struct ControlClient: ScenarioControl {
 
     package func startRollout(of policy: RoutingPolicy, goal: RolloutPlan.Goal, reason: String) async throws {
         struct Created: Decodable { var version: Int }
+        struct Proposal: Encodable {
+            var reason: String
+            var targets: [Target]
+            var fallbacks: [String]
+        }
         struct Start: Encodable {
             var route: RouteName
             var policy: Int
@@ -37,7 +42,8 @@ package struct ControlClient: ScenarioControl {
             var reason: String
         }
         let route = policy.route.description.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
-        let reply = try await call(.POST, "/api/v1/routes/\(route)/policies", policy)
+        let proposal = Proposal(reason: reason, targets: policy.targets, fallbacks: policy.fallbacks)
+        let reply = try await call(.POST, "/api/v1/routes/\(route)/policies", proposal)
         let version = try JSONDecoder().decode(Created.self, from: reply).version
         _ = try await call(
             .POST, "/api/v1/rollouts", Start(route: policy.route, policy: version, goal: goal, reason: reason))

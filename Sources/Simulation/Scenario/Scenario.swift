@@ -1,4 +1,4 @@
-import Core
+package import Core
 package import Policy
 package import Rollouts
 
@@ -51,15 +51,7 @@ package struct Scenario: Codable, Sendable, Equatable {
 
     /// A policy of this route on one model, with the scenario's fallbacks.
     package func policy(_ modelKey: String, reason: String) -> RoutingPolicy {
-        let targets = ([modelKey] + fallbacks.filter { $0 != modelKey }).map(Self.target)
-        return RoutingPolicy(
-            route: route.name, version: 1, createdAt: 0, createdBy: "scenario", reason: reason, targets: targets,
-            fallbacks: targets.dropFirst().map(\.id))
-    }
-
-    private static func target(_ key: String) -> Target {
-        let parts = key.split(separator: "/", maxSplits: 1).map(String.init)
-        return Target(provider: parts.first ?? key, model: parts.count > 1 ? parts[1] : key)
+        RoutingPolicy.simulated(route: route.name, model: modelKey, fallbacks: fallbacks, reason: reason)
     }
 
     /// - Throws: `simulation.scenario`, naming what is wrong.
@@ -134,4 +126,24 @@ package struct ScenarioEvent: Codable, Sendable, Equatable {
 
     var modelKeys: [String] { [change?.model, price?.model, rollout?.model].compactMap { $0 } }
     var isEmpty: Bool { change == nil && price == nil && rollout == nil }
+}
+
+extension RoutingPolicy {
+    /// A policy on one model, `provider/model`, with others to fall back to.
+    package static func simulated(
+        route: RouteName, model: String, fallbacks: [String] = [], reason: String = "simulated"
+    ) -> RoutingPolicy {
+        let targets = ([model] + fallbacks.filter { $0 != model }).map(Target.init(modelKey:))
+        return RoutingPolicy(
+            route: route, version: 1, createdAt: 0, createdBy: "simulation", reason: reason, targets: targets,
+            fallbacks: targets.dropFirst().map(\.id))
+    }
+}
+
+extension Target {
+    /// The first `/` parts provider and model; the model may have more of them.
+    init(modelKey: String) {
+        let parts = modelKey.split(separator: "/", maxSplits: 1).map(String.init)
+        self.init(provider: parts.first ?? modelKey, model: parts.count > 1 ? parts[1] : modelKey)
+    }
 }

@@ -1,8 +1,0 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Darwin
-#endif
-
-func exponential(_ x: Double) -> Double { exp(x) }
-func naturalLogarithm(_ x: Double) -> Double { log(x) }
