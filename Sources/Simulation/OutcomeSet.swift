@@ -2,8 +2,9 @@ package import Core
 
 /// Recorded outcomes: the same prompts answered by several models.
 ///
-/// File layout (CSV, header row, an empty field is "not known"): `prompt_id, model, quality` (0...1), and where known
-/// `prompt_tokens, output_tokens, latency_s`; other columns are ignored.
+/// File layout (CSV, header row, an empty field is "not known"): `prompt_id, model, quality`, and where known
+/// `prompt_tokens, output_tokens, latency_s`; other columns are ignored. Quality is 0...1; a score up to a tenth outside, as
+/// scorers give that subtract for guessing, is cut to it.
 package struct OutcomeSet: Sendable {
     /// The file's name without folder and extension.
     package let name: String
@@ -29,7 +30,7 @@ package struct OutcomeSet: Sendable {
         let file = try CSVFile(path: path, required: ["prompt_id", "model", "quality"])
         try file.forEachRow { row in
             let cell = Cell(
-                quality: try row.requiredNumber("quality", in: 0...1),
+                quality: min(1, max(0, try row.requiredNumber("quality", in: -0.1...1.1))),
                 promptTokens: try row.number("prompt_tokens", in: 0...1e8).map { Int($0) },
                 outputTokens: try row.number("output_tokens", in: 0...1e8).map { Int($0) },
                 latencyS: try row.number("latency_s", in: 0...86_400))

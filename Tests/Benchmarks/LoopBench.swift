@@ -1,6 +1,7 @@
 import ControlLoop
 import Core
 import Policy
+import Rollouts
 import Simulation
 import Statistics
 

@@ -86,7 +86,7 @@ enum RolloutBench: Benchmark {
         let data = try RecordedData.load(set, in: folder)
         let models = try data.outcomes.simulatedModels([old, new], prices: data.prices)
         guard let name = RouteName(set) else {
-            throw TrimtabError("bench.name", "\(set) is no route name.", remedy: "")
+            throw TrimtabError("bench.name", "\(set) is no route name.", remedy: "Rename the file.")
         }
         var route = Route(name: name)
         (route.guardrails.errors, route.guardrails.slow, route.guardrails.dear) = (0, 0, 0)

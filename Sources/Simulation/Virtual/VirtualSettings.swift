@@ -79,7 +79,11 @@ extension VirtualSettings {
         settings.prompts = .recorded(prompts)
         settings.traffic.sessions = 0
         settings.traffic.feedbackShare = 1
+        // Days of traffic: coarse windows keep the look-back span cheap to add up.
         settings.tickMs = 5_000
+        settings.stream.windowMs = 600_000
+        settings.decisionIntervalMs = 600_000
+        settings.recentMs = 3_600_000
         return settings
     }
 }
