@@ -25,7 +25,6 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
-let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
 
 func ours(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
     .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: rules)
@@ -46,7 +45,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-atomics", exact: "1.3.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
@@ -88,7 +86,7 @@ let package = Package(
         ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),
 
         // Assembly.
-        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, logging, crypto] + nio),
+        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
         .executableTarget(name: "trimtab", dependencies: ["Server", "Core", arguments, yams] + nio, swiftSettings: rules),
 
         // Tests and benchmarks.

@@ -1,7 +1,7 @@
+import UnixSignals
 import ControlAPI
 import ControlLoop
-package import Core
-import Decisions
+import Core
 import EventLog
 import Foundation
 import Gateway
@@ -21,7 +21,7 @@ package final class Assembly: Sendable {
     let hasher: KeyHasher
     let postgres: PostgresConfiguration
     let pool: PostgresPool
-    package let store: PostgresControlStore
+    let store: PostgresControlStore
     let driver: LoopDriver
     let metrics = MetricRegistry()
     let gateway: GatewayServer?

@@ -1,6 +1,8 @@
-package import Core
+import ControlLoop
+import Policy
+import Core
 import Foundation
-package import Logging
+import Logging
 import Observability
 import PostgresClient
 import StateStore
@@ -15,8 +17,9 @@ package enum Commands {
 
     package static func demo(_ source: SettingsSource) async throws {
         let settings = try Settings(source)
-        setlinebuf(stdout)
-        try await Demo(source: source, logger: makeLogger(settings.observability)) { print($0) }.run()
+        try await Demo(source: source, logger: makeLogger(settings.observability)) { line in
+            FileHandle.standardOutput.write(Data((line + "\n").utf8))
+        }.run()
     }
 
     /// - Returns: the files that were applied.
@@ -67,7 +70,7 @@ package enum Commands {
         let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
         LoggingSystem.bootstrap { label in
             switch settings.format {
-            case .json: JSONLogHandler(label: label, level: level)
+            case .json: return JSONLogHandler(label: label, level: level)
             case .text:
                 var handler = StreamLogHandler.standardError(label: label)
                 handler.logLevel = level

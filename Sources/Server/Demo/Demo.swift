@@ -1,5 +1,6 @@
+import ControlAPI
 import ControlLoop
-package import Core
+import Core
 import Foundation
 import Gateway
 package import Logging

@@ -1,3 +1,5 @@
+import ControlAPI
+import Gateway
 import ControlLoop
 import Core
 import Foundation

@@ -1,3 +1,5 @@
+import Policy
+import Statistics
 import ControlLoop
 import Core
 import Foundation

@@ -1,6 +1,6 @@
-package import Core
+import Core
 import Crypto
-import Foundation
+package import Foundation
 
 /// The secret that keys and tokens are hashed with: from the configuration, else a file that is made at first start.
 /// All roles of one installation need the same one.

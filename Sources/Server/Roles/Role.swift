@@ -1,4 +1,4 @@
-package import Core
+import Core
 
 /// What one process does; `trimtab serve` does all, `--roles` splits them.
 package enum Role: String, CaseIterable, Sendable {

@@ -1,3 +1,4 @@
+import Hummingbird
 import ControlAPI
 import Core
 import EventLog

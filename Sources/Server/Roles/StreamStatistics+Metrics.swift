@@ -1,3 +1,4 @@
+import StreamProcessing
 import Observability
 
 extension StreamStatistics {

@@ -1,6 +1,6 @@
 import ControlAPI
 import Core
-import EventLog
+package import EventLog
 import Gateway
 import Policy
 

@@ -1,4 +1,4 @@
-package import Core
+import Core
 package import Policy
 
 /// A route as the configuration seeds it: PostgreSQL is the truth once it is made.

@@ -1,11 +1,11 @@
 package import ControlAPI
-package import ControlLoop
+import ControlLoop
 package import Core
 package import EventLog
 import Foundation
 package import Gateway
-package import Policy
-package import StreamProcessing
+import Policy
+import StreamProcessing
 
 /// The whole configuration, read once at start. Every key is read in this folder and nowhere else.
 package struct Settings: Sendable {

@@ -1,4 +1,4 @@
-package import Core
+import Core
 import Foundation
 import Yams
 
@@ -30,8 +30,9 @@ package final class SettingsReader {
     private var known: Set<String> = []
 
     package convenience init(_ source: SettingsSource) throws {
-        self.init(source: source, path: "", node: source.root, log: Log())
-        if let root = source.root, root.mapping == nil, root.null == nil {
+        let root = try source.compose()
+        self.init(source: source, path: "", node: root, log: Log())
+        if let root, root.mapping == nil, root.null == nil {
             throw problem("", root, "is \(root.kind), not a mapping", remedy: "Write `key: value` lines.")
         }
     }
@@ -207,7 +208,7 @@ extension String {
             for (j, b) in target.enumerated() {
                 let cost = previous + (a == b ? 0 : 1)
                 previous = row[j + 1]
-                row[j + 1] = min(cost, row[j] + 1, previous + 1)
+                row[j + 1] = Swift.min(cost, row[j] + 1, previous + 1)
             }
         }
         return row[target.count]

@@ -1,15 +1,16 @@
-package import Core
+import Core
 import Foundation
 import Yams
 
 /// Where settings come from, strongest first: flags, environment (`TRIMTAB_…`), secret files, YAML, defaults.
-package struct SettingsSource {
+package struct SettingsSource: Sendable {
     /// `--set key=value`, by dotted key.
     var flags: [String: String]
     var environment: [String: String]
     /// Content of the files of the secrets folder, by file name, which is a dotted key.
     var secretFiles: [String: String]
-    var root: Node?
+    /// The document as text; parsed for each reader, since a node is not sendable.
+    var yaml: String
     var file: String
 
     /// Variables with our prefix that are not settings.
@@ -26,7 +27,7 @@ package struct SettingsSource {
         self.environment = environment.filter { $0.key.hasPrefix("TRIMTAB_") && !Self.reserved.contains($0.key) }
         secretFiles = try Self.readSecrets(secretsFolder ?? environment["TRIMTAB_SECRETS_DIR"])
         file = path ?? "(no file)"
-        root = try path.map { try Self.compose(Self.read($0), file: $0) } ?? nil
+        yaml = try path.map { try Self.read($0) } ?? ""
     }
 
     /// For tests and for the reference: YAML text, no other layer.
@@ -37,7 +38,7 @@ package struct SettingsSource {
         self.environment = environment
         secretFiles = [:]
         self.file = file
-        root = try Self.compose(yaml, file: file)
+        self.yaml = yaml
     }
 
     private static func parse(_ flags: [String]) throws -> [String: String] {
@@ -59,9 +60,10 @@ package struct SettingsSource {
         }
     }
 
-    private static func compose(_ text: String, file: String) throws -> Node? {
+    /// - Throws: `TrimtabError` `config.yaml` with the place of the fault.
+    func compose() throws -> Node? {
         do {
-            return try Yams.compose(yaml: text)
+            return try Yams.compose(yaml: yaml)
         } catch let error as YamlError {
             throw TrimtabError(
                 "config.yaml", "\(file) is not valid YAML: \(error)", remedy: "Correct it at that place.")
