@@ -43,7 +43,7 @@ package struct ControlRoleSettings: Sendable {
     package var recentMs: Int64
 
     init(_ reader: SettingsReader) throws {
-        loop = ControlSettings(engine: Version.engine)
+        loop = ControlSettings(engine: DecisionEngine.name)
         let decisions = try reader.section("decisions")
         decisionIntervalMs = try decisions.seconds(
             "interval_s", defaultMs: 60_000, 0.5...86_400, "Between two decisions of a route.")
