@@ -20,20 +20,21 @@ enum RolloutBench: Benchmark {
         return figures
     }
 
-    /// The same model on both sides, every guardrail on, held at its last step until the requests are used up.
+    /// The same model on both sides, every guardrail on, held at its last step until the requests are used up. The very
+    /// same: two models with equal settings answer a finite set of prompts differently, and 100,000 requests show it.
     private static func harmless() throws -> Figure {
         guard let model = ModelCatalog.builtIn.first, let name = RouteName("aa") else {
             return .init(name: "", value: 0, unit: "")
         }
-        var twin = model
-        twin.name += "-twin"
-        var trial = RolloutTrial(route: Route(name: name), control: model, candidate: twin)
+        var trial = RolloutTrial(route: Route(name: name), control: model, candidate: model)
         trial.plan.minStepMs = 0
         trial.plan.objectiveCycleMs = .max
         var ended = 0
         for seed in 1...harmlessRuns {
             let result = try trial.run(limit: requests, seed: seed)
-            if !result.phase.isActive { ended += 1 }
+            guard !result.phase.isActive else { continue }
+            ended += 1
+            print("A/A seed \(seed): \(result.phase) after \(result.requests) requests")
         }
         let rate = Double(ended) / Double(harmlessRuns)
         print(
