@@ -41,7 +41,7 @@ package struct RoutingTable: Codable, Sendable, Equatable {
         package var stable: RoutingPolicy
         package var candidate: RoutingPolicy?
         package var baseline: RoutingPolicy?
-        /// Allowed targets that the stable policy does not use, sorted by id.
+        /// Allowed targets that the stable policy does not serve from, sorted by id; a mere fallback may be explored.
         package var explore: [Target]
 
         package init(
@@ -53,7 +53,7 @@ package struct RoutingTable: Codable, Sendable, Equatable {
             self.stable = stable
             self.candidate = candidate
             self.baseline = baseline
-            let used = Set(stable.targets.map(\.modelKey))
+            let used = Set(stable.servingTargets.map(\.modelKey))
             explore = catalog.filter { target in
                 !used.contains(target.modelKey) && route.allowed.contains { globMatches($0, target.modelKey) }
             }.sorted { $0.id < $1.id }
@@ -195,6 +195,12 @@ extension RoutingTable.Entry {
 }
 
 extension RoutingPolicy {
+    /// The targets that a request may be sent to first.
+    package var servingTargets: [Target] {
+        guard case .weighted(let weights) = selector else { return Array(targets.prefix(1)) }
+        return targets.filter { weights[$0.id] ?? 0 > 0 }
+    }
+
     /// The target for one request and the probability of that choice. `targets` is never empty in a valid policy.
     func choose(random: Double) -> (Target, Double) {
         guard case .weighted(let weights) = selector else { return (targets[0], 1) }
