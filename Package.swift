@@ -105,7 +105,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Core"]),
         tests("StreamProcessingTests", ["StreamProcessing", "Telemetry", "Statistics", "Core"]),
         tests("PostgresClientTests", ["PostgresClient"]),
-        tests("StateStoreTests", ["StateStore", "ControlLoop", "PostgresClient", "Core", "Policy", "Telemetry", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts"]),
+        tests("StateStoreTests", ["StateStore", logging, "ControlLoop", "PostgresClient", "Core", "Policy", "Telemetry", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts"]),
         tests("KafkaClientTests", ["KafkaClient"]),
         tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core"]),
         tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Core"]),

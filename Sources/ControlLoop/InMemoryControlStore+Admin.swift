@@ -7,12 +7,15 @@ extension InMemoryControlStore: AdminStore {
     package func create(_ key: VirtualKey, by actor: String) throws {
         guard virtualKeys[key.name] == nil else { throw Self.exists("key", key.name) }
         virtualKeys[key.name] = key
+        audit(actor, "key.create", subject: key.name, now: key.createdAt)
         tell(.key, nil, key.name)
     }
 
     package func revokeKey(_ name: String, by actor: String, now: Int64) throws {
         guard let key = virtualKeys[name] else { throw Self.notFound("key", name) }
-        virtualKeys[name]?.revokedAt = key.revokedAt ?? now
+        guard key.revokedAt == nil else { return }
+        virtualKeys[name]?.revokedAt = now
+        audit(actor, "key.revoke", subject: name, now: now)
         tell(.key, nil, name)
     }
 
@@ -25,21 +28,28 @@ extension InMemoryControlStore: AdminStore {
     package func create(_ token: OperatorToken, by actor: String) throws {
         guard operatorTokens[token.name] == nil else { throw Self.exists("token", token.name) }
         operatorTokens[token.name] = token
+        audit(actor, "token.create", subject: token.name, now: token.createdAt)
         tell(.token, nil, token.name)
     }
 
     package func revokeToken(_ name: String, by actor: String, now: Int64) throws {
         guard let token = operatorTokens[name] else { throw Self.notFound("token", name) }
-        operatorTokens[name]?.revokedAt = token.revokedAt ?? now
+        guard token.revokedAt == nil else { return }
+        operatorTokens[name]?.revokedAt = now
+        audit(actor, "token.revoke", subject: name, now: now)
         tell(.token, nil, name)
     }
 
     package func setPrices(_ prices: [String: TokenPrice?], by actor: String, now: Int64) -> PriceBook {
-        priceRevision += 1
-        book = book.setting(prices, revision: priceRevision, now: now)
+        for (key, price) in prices { book.prices[key] = price }
+        book.id = book.nextID(now: now)
+        audit(actor, "price.set", subject: book.id, now: now)
         tell(.price, nil, book.id)
         return book
     }
+
+    /// What a gateway reports of itself.
+    package func heartbeat(_ status: GatewayStatus) { gatewayStatus[status.id] = status }
 
     package func gateways() -> [GatewayStatus] { gatewayStatus.values.sorted { $0.id < $1.id } }
 

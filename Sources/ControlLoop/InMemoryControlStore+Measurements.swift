@@ -23,6 +23,7 @@ extension InMemoryControlStore {
             ].merge(delta.values)
         }
         for pane in added { panes[pane.key.rollout, default: []].append(pane) }
+        if !results.isEmpty { tell(.windows, nil, "") }
     }
 
     package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) -> [EvidencePane] {

@@ -30,7 +30,6 @@ package actor InMemoryControlStore: ControlStore {
     var partials: [RouteName: [PartialID: WindowResult]] = [:]
     var feedback: [RouteName: [WindowID: [String: Moments]]] = [:]
     var book = PriceBook()
-    var priceRevision: Int64 = 0
     // Administration, in InMemoryControlStore+Admin.swift.
     var virtualKeys: [String: VirtualKey] = [:]
     var operatorTokens: [String: OperatorToken] = [:]
@@ -46,7 +45,10 @@ package actor InMemoryControlStore: ControlStore {
         guard let record = records[route] else { return nil }
         let active = rollouts.values.first { $0.route == route && $0.isActive }
         let proposal = decisions.values.filter { $0.route == route && $0.status == .proposed }.max { $0.id < $1.id }
-        let wanted = [record.pointer.stable, record.pointer.candidate, record.route.baseline, active?.candidate]
+        let wanted = [
+            record.pointer.stable, record.pointer.candidate, record.route.baseline, active?.stable, active?.candidate,
+            proposal?.policy,
+        ].compactMap { $0 }
         let policies = record.policies.filter { wanted.contains($0.version) }
         return RouteState(
             route: record.route, pointer: record.pointer,
@@ -96,7 +98,11 @@ package actor InMemoryControlStore: ControlStore {
             records[route]?.findings.removeAll { replaced.contains(FindingID($0)) }
             records[route]?.findings += findings
             tell(.finding, route, "")
-        case .setBaseline(let version): records[route]?.route.baseline = version
+        case .setBaseline(let version):
+            epoch += 1
+            records[route]?.route.baseline = version
+            records[route]?.pointer.epoch = epoch
+            tell(.route, route, route.description)
         case .audit(let entry): auditEntries.append(entry)
         }
     }
@@ -111,11 +117,12 @@ package actor InMemoryControlStore: ControlStore {
     }
 
     package func apply(_ route: Route, firstPolicy: RoutingPolicy?, by actor: String, now: Int64) throws {
-        var generator = SplitMix64(seed: UInt64(bitPattern: now) ^ Hash64.hash(route.name.description, salt: 1))
         if records[route.name] != nil {
             var route = route
             route.baseline = route.baseline ?? records[route.name]?.route.baseline
+            epoch += 1
             records[route.name]?.route = route
+            records[route.name]?.pointer.epoch = epoch
         } else {
             guard var policy = firstPolicy else {
                 throw TrimtabError(
@@ -130,10 +137,7 @@ package actor InMemoryControlStore: ControlStore {
             route.baseline = route.baseline ?? 1
             records[route.name] = RouteRecord(route: route, pointer: pointer, policies: [policy])
         }
-        auditEntries.append(
-            AuditEntry(
-                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: "route.apply",
-                route: route.name, subject: route.name.description, detail: ""))
+        audit(actor, "route.apply", route: route.name, subject: route.name.description, now: now)
         tell(.route, route.name, route.name.description)
     }
 
@@ -144,11 +148,7 @@ package actor InMemoryControlStore: ControlStore {
         partials[route] = nil
         feedback[route] = nil
         epoch += 1
-        var generator = SplitMix64(seed: UInt64(bitPattern: now))
-        auditEntries.append(
-            AuditEntry(
-                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: "route.delete",
-                route: route, subject: route.description, detail: ""))
+        audit(actor, "route.delete", route: route, subject: route.description, now: now)
         tell(.route, route, route.description)
     }
 
@@ -166,6 +166,16 @@ package actor InMemoryControlStore: ControlStore {
         records[policy.route]?.policies.append(policy)
         tell(.policy, policy.route, "\(policy.version)")
         return policy
+    }
+
+    /// Adds an entry whose id follows from what it says and how many came before it.
+    func audit(_ actor: String, _ action: String, route: RouteName? = nil, subject: String, now: Int64) {
+        let salt = UInt64(auditEntries.count)
+        var generator = SplitMix64(seed: UInt64(bitPattern: now) ^ Hash64.hash(subject, salt: salt))
+        auditEntries.append(
+            AuditEntry(
+                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: action, route: route,
+                subject: subject, detail: ""))
     }
 
     func tell(_ kind: Change.Kind, _ route: RouteName?, _ id: String) {

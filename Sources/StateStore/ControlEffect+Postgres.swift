@@ -35,6 +35,21 @@ extension PostgresConnection {
         }
     }
 
+    /// A route that is new: with its first policy, which it serves.
+    func insert(_ route: Route, _ firstPolicy: RoutingPolicy?, now: Int64) async throws {
+        guard var policy = firstPolicy else {
+            throw TrimtabError(
+                "store.first_policy", "Route \(route.name) is new and has no policy.",
+                remedy: "Give it a first policy with at least one target.")
+        }
+        (policy.version, policy.route) = (1, route.name)
+        try await query(
+            "INSERT INTO routes (name, document, created_at, updated_at) VALUES ($1, $2, $3, $3)",
+            [route.name, try StoredDocument.encode(route), now])
+        try await insert(policy)
+        try await query("INSERT INTO routing_table (route, stable, epoch) VALUES ($1, 1, 0)", [route.name])
+    }
+
     func insert(_ policy: RoutingPolicy) async throws {
         try await query(
             """

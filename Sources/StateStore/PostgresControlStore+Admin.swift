@@ -48,12 +48,13 @@ extension PostgresControlStore {
             try await pool.withTransaction { connection in
                 // The revision's row orders the books.
                 let revision = try await connection.raiseRevision("prices")
-                let book = try await connection.priceBook().setting(prices, revision: revision, now: now)
+                var book = try await connection.priceBook()
+                for (key, price) in prices { book.prices[key] = price }
+                book.id = book.nextID(now: now)
                 try await connection.query(
                     "INSERT INTO prices (revision, at, actor, document) VALUES ($1, $2, $3, $4)",
                     [revision, now, actor, try StoredDocument.encode(book)])
-                let changed = prices.keys.sorted().joined(separator: ", ")
-                try await connection.audit(actor, "price.set", subject: book.id, detail: changed, now: now)
+                try await connection.audit(actor, "price.set", subject: book.id, now: now)
                 try await connection.notify(Change(kind: .price, route: nil, id: book.id))
                 return book
             }

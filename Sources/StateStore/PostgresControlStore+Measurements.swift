@@ -49,9 +49,9 @@ extension PostgresControlStore {
         for (model, aggregate) in sketches { merged[model, default: WindowAggregate()].merge(aggregate) }
         return sums.map { sums in
             var statistics = sums
-            statistics.latencyP50Ms = merged[sums.modelKey]?.latency.quantile(0.5)
-            statistics.latencyP95Ms = merged[sums.modelKey]?.latency.quantile(0.95)
-            statistics.ttftP95Ms = merged[sums.modelKey]?.ttft.quantile(0.95)
+            if let whole = merged[sums.modelKey] {
+                statistics.setTimes(latency: whole.latency, ttft: whole.ttft)
+            }
             return statistics
         }
     }

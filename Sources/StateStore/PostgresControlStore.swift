@@ -52,22 +52,18 @@ package struct PostgresControlStore: ControlStore, AdminStore {
     package func apply(_ route: Route, firstPolicy: RoutingPolicy?, by actor: String, now: Int64) async throws {
         try await storing {
             try await pool.withTransaction { connection in
-                let inserted = try await connection.query(
-                    """
-                    INSERT INTO routes (name, document, created_at, updated_at) VALUES ($1, $2, $3, $3)
-                    ON CONFLICT (name) DO UPDATE SET document = EXCLUDED.document, updated_at = EXCLUDED.updated_at
-                    RETURNING xmax = 0 AS inserted
-                    """, [route.name, try StoredDocument.encode(route), now])
-                if try inserted.first?["inserted"] == true {
-                    guard var policy = firstPolicy else {
-                        throw TrimtabError(
-                            "store.policy_missing", "The new route '\(route.name)' has no policy to serve.",
-                            remedy: "Give a policy along with the route.")
-                    }
-                    (policy.route, policy.version) = (route.name, 1)
-                    try await connection.insert(policy)
+                var route = route
+                let found = try await connection.query(
+                    "SELECT document FROM routes WHERE name = $1 FOR UPDATE", [route.name]
+                ).first
+                if let old: Route = try found?.document() {
+                    route.baseline = route.baseline ?? old.baseline
                     try await connection.query(
-                        "INSERT INTO routing_table (route, stable, epoch) VALUES ($1, 1, 0)", [route.name])
+                        "UPDATE routes SET document = $2, updated_at = $3 WHERE name = $1",
+                        [route.name, try StoredDocument.encode(route), now])
+                } else {
+                    route.baseline = route.baseline ?? 1
+                    try await connection.insert(route, firstPolicy, now: now)
                 }
                 try await connection.raiseEpoch(of: route.name)
                 try await connection.audit(
@@ -82,6 +78,9 @@ package struct PostgresControlStore: ControlStore, AdminStore {
             try await pool.withTransaction { connection in
                 let deleted = try await connection.query("DELETE FROM routes WHERE name = $1", [route])
                 guard deleted.affected > 0 else { throw Self.noRoute(route) }
+                for table in ["window_results", "window_feedback"] {
+                    try await connection.query("DELETE FROM \(table) WHERE route = $1", [route])
+                }
                 try await connection.raiseRevision("table")
                 try await connection.audit(actor, "route.delete", route: route, subject: route.description, now: now)
                 try await connection.notify(Change(kind: .route, route: route, id: route.description))

@@ -94,7 +94,7 @@ struct ControlStoreContractTests {
         #expect(state.baseline?.version == 1)
         #expect(state.rollout == rollout)
         #expect(state.proposal == decision)
-        #expect(try await store.findings(PageQuery()).map(\.id) == findings.map(\.id).reversed())
+        #expect(try await store.findings(PageQuery()).map(\.id) == Array(findings.map(\.id).reversed()))
         #expect(try await store.decision(decision.id) == decision)
         #expect(try await store.rollout(rollout.id) == rollout)
     }
@@ -110,6 +110,7 @@ struct ControlStoreContractTests {
             try await store.update("none".routeName) { _ in ([], ()) }
         }
         #expect(missing?.code == "store.no_route")
+        #expect(try await store.audit(PageQuery()).count == 1)
     }
 
     @Test(arguments: Kind.allCases)

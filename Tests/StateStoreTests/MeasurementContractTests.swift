@@ -107,7 +107,10 @@ struct MeasurementContractTests {
         await memory.add(results: [], feedback: [], panes: panes.reversed())
         for store in [memory, PostgresControlStore(pool)] as [any ControlStore] {
             let all = try await store.evidence(of: rollout, after: [:])
-            #expect(all.map { [$0.number, Int64($0.partition)] } == [[1, 0], [1, 0], [1, 1], [1, 1], [2, 0], [2, 0], [4, 1], [4, 1]])
+            #expect(
+                all.map { [$0.number, Int64($0.partition)] } == [
+                    [1, 0], [1, 0], [1, 1], [1, 1], [2, 0], [2, 0], [4, 1], [4, 1],
+                ])
             #expect(Set(all.map(\.key)).count == 2)
             let rest = try await store.evidence(of: rollout, after: [0: 2, 1: 1])
             #expect(rest.map(\.number) == [4, 4])
