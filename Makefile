@@ -30,7 +30,7 @@ format: ## Write the format
 	swift format --in-place --parallel --recursive Sources Tests Package.swift
 
 docs: build ## Write the generated references anew
-	UPDATE_GOLDEN=1 swift test $(TEST_FLAGS) --filter Reference
+	UPDATE_GOLDEN=1 swift test $(TEST_FLAGS) --filter "referenceIsInStep|Documentation"
 
 bench: $(BENCHMARKS:%=bench-%) ## Run every benchmark
 

@@ -13,3 +13,13 @@ package struct PriceBook: Codable, Sendable, Equatable {
 
     package subscript(modelKey: String) -> TokenPrice? { prices[modelKey] }
 }
+
+extension PriceBook {
+    /// The id of the next revision: `<date>#<revision>`, revisions rising over all dates.
+    ///
+    /// - Parameter now: milliseconds since the epoch.
+    package func nextID(now: Int64) -> String {
+        let revision = id.split(separator: "#").last.flatMap { Int($0) } ?? 0
+        return "\(CivilDate(milliseconds: now))#\(revision + 1)"
+    }
+}
