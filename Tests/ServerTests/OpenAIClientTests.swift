@@ -1,0 +1,74 @@
+import Foundation
+import Testing
+
+/// The official `openai` Python client, from PyPI, against the running gateway.
+@Suite(.serialized) struct OpenAIClientTests {
+    static let version = "1.59.9"
+
+    /// A virtual environment with the client; `nil` where it cannot be had.
+    static let python: String? = {
+        let root = URL(fileURLWithPath: WholeLoopTests.program).deletingLastPathComponent().deletingLastPathComponent()
+        let environment = "\(root.path)/openai-\(version)"
+        let interpreter = "\(environment)/bin/python3"
+        func works() -> Bool { run(interpreter, ["-c", "import openai"]) == 0 }
+        if works() { return interpreter }
+        _ = run("/usr/bin/env", ["python3", "-m", "venv", environment])
+        _ = run("\(environment)/bin/pip", ["install", "-q", "openai==\(version)", "httpx<0.28"])
+        return works() ? interpreter : nil
+    }()
+
+    private static func run(_ program: String, _ arguments: [String]) -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return -1 }
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Test(.enabled(if: python != nil, "the openai package cannot be installed here"), .timeLimit(.minutes(2)))
+    func listsChatsAndStreams() async throws {
+        let folder = try WholeLoopTests.temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let demo = try WholeLoopTests.Demo(folder: folder, port: 18_280)
+        defer { demo.kill() }
+        _ = try await WholeLoopTests.eventually(within: 60) { try await demo.get("/api/v1/routes") }
+        let script = """
+            import sys, openai
+            client = openai.OpenAI(base_url="http://127.0.0.1:18280/v1", api_key=open(sys.argv[1] + "/demo.key").read().strip())
+            print("models", [model.id for model in client.models.list()])
+            raw = client.chat.completions.with_raw_response.create(
+                model="support-chat", messages=[{"role": "user", "content": "Hello"}], user="ann")
+            answer = raw.parse()
+            print("chat", bool(answer.choices[0].message.content), answer.usage.total_tokens > 0)
+            print("headers", sorted(h for h in raw.headers if h.startswith("x-trimtab") or h == "x-request-id"))
+            pieces, usage = [], None
+            for chunk in client.chat.completions.create(
+                model="support-chat", messages=[{"role": "user", "content": "Hello"}], stream=True,
+                stream_options={"include_usage": True}):
+                usage = chunk.usage or usage
+                pieces += [c.delta.content for c in chunk.choices if c.delta.content]
+            print("stream", len("".join(pieces)) > 0, usage.total_tokens > 0)
+            try:
+                client.chat.completions.create(model="no-such-route", messages=[])
+            except openai.NotFoundError as error:
+                print("unknown", "support-chat" in str(error))
+            """
+        let interpreter = try #require(Self.python)
+        let text = try await WholeLoopTests.eventually(within: 30) { () -> String? in
+            let text = try await Shell.run(interpreter, ["-c", script, folder])
+            return text.contains("unknown") ? text : nil
+        }
+        #expect(
+            text == """
+                models ['support-chat']
+                chat True True
+                headers ['x-request-id', 'x-trimtab-arm', 'x-trimtab-cost-usd', 'x-trimtab-policy', 'x-trimtab-target']
+                stream True True
+                unknown True
+
+                """)
+    }
+}
