@@ -87,7 +87,7 @@ let package = Package(
 
         // Assembly.
         ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
-        .executableTarget(name: "trimtab", dependencies: ["Server", "Core", arguments, yams] + nio, swiftSettings: rules),
+        .executableTarget(name: "trimtab", dependencies: ["Server", "Simulation", "Core", arguments, yams] + nio, swiftSettings: rules),
 
         // Tests and benchmarks.
         .target(

@@ -13,7 +13,7 @@ struct Trimtab: AsyncParsableCommand {
             """,
         version: Build.version,
         groupedSubcommands: [
-            CommandGroup(name: "Run", subcommands: [Demo.self, Serve.self, Migrate.self, Config.self]),
+            CommandGroup(name: "Run", subcommands: [Demo.self, Serve.self, Migrate.self, Config.self, Simulate.self]),
             CommandGroup(
                 name: "Look and change",
                 subcommands: [Routes.self, Policies.self, Decisions.self, Rollouts.self, Prices.self]),

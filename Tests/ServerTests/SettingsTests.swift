@@ -30,7 +30,8 @@ import Testing
 
     @Test func flagsBeatTheEnvironmentWhichBeatsTheFile() throws {
         let environment = ["TRIMTAB_GATEWAY_BIND": "127.0.0.1:9001", "TRIMTAB_STREAM_WINDOW_S": "30"]
-        let source = try SettingsSource(yaml: Self.valid, flags: ["gateway.bind=127.0.0.1:9002"], environment: environment)
+        let source = try SettingsSource(
+            yaml: Self.valid, flags: ["gateway.bind=127.0.0.1:9002"], environment: environment)
         let settings = try Settings(source)
         #expect(settings.gateway.port == 9002)
         #expect(settings.stream.processing.windowMs == 30_000)
@@ -48,7 +49,10 @@ import Testing
         ("event_log:\n  kind: kafka\n", "event_log.kafka.properties.bootstrap.servers is not set."),
         ("routes:\n  a:\n    targets: [nope/x]\n", "routes.a/targets/0/provider: No provider 'nope' is configured."),
         ("routes:\n  a:\n    targets: [x]\n", "routes.a.targets: 'x' is not a target. Write provider/model."),
-        ("rollouts:\n  steps: [0.5, 0.1, 1]\n", "rollouts.steps = [0.5, 0.1, 1.0] is not a rising list that ends with 1."),
+        (
+            "rollouts:\n  steps: [0.5, 0.1, 1]\n",
+            "rollouts.steps = [0.5, 0.1, 1.0] is not a rising list that ends with 1."
+        ),
         ("a: [1\n", "config.yaml is not valid YAML"),
     ])
     func whatIsWrongIsNamed(yaml: String, message: String) throws {
@@ -77,19 +81,24 @@ import Testing
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("docs/configuration.md")
         let text = try Settings.referenceDocument()
-        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" { try text.write(to: file, atomically: true, encoding: .utf8) }
+        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        }
         #expect(try String(contentsOf: file, encoding: .utf8) == text, "run `make docs`")
     }
 
     @Test(arguments: ["demo", "savings", "bad-upgrade", "provider-outage", "price-drop", "dearer-is-worse"])
     func scenariosAreValid(name: String) throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         try Scenarios.load("\(root.path)/config/scenarios/\(name).yaml").validate()
     }
 
     @Test func demoSettingsAreValid() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let source = try SettingsSource(file: "\(root.path)/config/demo.yaml", flags: [], environment: [:], secretsFolder: nil)
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let source = try SettingsSource(
+            file: "\(root.path)/config/demo.yaml", flags: [], environment: [:], secretsFolder: nil)
         #expect(try Settings(source).control.loop.plan.minStepMs == 8_000)
     }
 }

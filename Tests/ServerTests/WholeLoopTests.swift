@@ -24,13 +24,15 @@ import Testing
         }
 
         func start() throws {
-            let root = URL(fileURLWithPath: WholeLoopTests.program).deletingLastPathComponent().deletingLastPathComponent()
+            let root = URL(fileURLWithPath: WholeLoopTests.program).deletingLastPathComponent()
+                .deletingLastPathComponent()
                 .deletingLastPathComponent()
             process = Process()
             process.executableURL = URL(fileURLWithPath: WholeLoopTests.program)
             process.currentDirectoryURL = root
             process.arguments = [
-                "demo", "--set", "data_dir=\(folder)", "--set", "gateway.bind=127.0.0.1:\(port)", "--set", "api.bind=127.0.0.1:\(port + 50)",
+                "demo", "--set", "data_dir=\(folder)", "--set", "gateway.bind=127.0.0.1:\(port)", "--set",
+                "api.bind=127.0.0.1:\(port + 50)",
             ]
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
@@ -53,18 +55,21 @@ import Testing
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             guard let token else { return nil }
             let text = try await Shell.run(
-                "/usr/bin/curl", ["-s", "-m", "5", "-H", "Authorization: Bearer \(token)", "http://127.0.0.1:\(port + 50)\(path)"])
+                "/usr/bin/curl",
+                ["-s", "-m", "5", "-H", "Authorization: Bearer \(token)", "http://127.0.0.1:\(port + 50)\(path)"])
             return try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
         }
 
         func sql(_ query: String) async throws -> String {
             let name = String(Hash64.hash(folder, salt: UInt64(getuid())), radix: 36)
-            return try await Shell.run("/usr/bin/psql", ["-h", "/tmp/trimtab-\(name)", "-U", "trimtab", "-d", "trimtab", "-Atc", query])
+            return try await Shell.run(
+                "/usr/bin/psql", ["-h", "/tmp/trimtab-\(name)", "-U", "trimtab", "-d", "trimtab", "-Atc", query])
         }
     }
 
     /// Polls until `condition` gives a value.
-    static func eventually<Value>(within seconds: Double, _ condition: () async throws -> Value?) async throws -> Value {
+    static func eventually<Value>(within seconds: Double, _ condition: () async throws -> Value?) async throws -> Value
+    {
         let deadline = Date().addingTimeInterval(seconds)
         while Date() < deadline {
             if let value = try? await condition() { return value }
@@ -76,7 +81,8 @@ import Testing
     static func temporaryFolder() throws -> String {
         // Root's own folders are closed to the user that PostgreSQL runs as.
         let folder = "/tmp/trimtab-test-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         return folder
     }
 
@@ -108,7 +114,9 @@ import Testing
         let counted = try await demo.sql("SELECT sum(requests)::bigint FROM window_results WHERE window_end <= \(end)")
         #expect(written > 300)
         #expect(Int(counted.trimmingCharacters(in: .whitespacesAndNewlines)) == written)
-        #expect(try await demo.sql("SELECT count(*) FROM dead_letters").trimmingCharacters(in: .whitespacesAndNewlines) == "0")
+        #expect(
+            try await demo.sql("SELECT count(*) FROM dead_letters").trimmingCharacters(in: .whitespacesAndNewlines)
+                == "0")
     }
 
     /// Counts request records in the log's file, without our own reader.

@@ -10,10 +10,14 @@ extension Settings {
             "| key | type | default | allowed | what it does |", "| --- | --- | --- | --- | --- |",
         ]
         for entry in try reference() {
-            let fallback = entry.key == "data_dir" ? "/var/lib/trimtab for root, else $XDG_DATA_HOME/trimtab" : entry.key == "gateway.id" ? "the host's name" : entry.defaultText
+            let fallback =
+                entry.key == "data_dir"
+                ? "/var/lib/trimtab for root, else $XDG_DATA_HOME/trimtab"
+                : entry.key == "gateway.id" ? "the host's name" : entry.defaultText
             let secret = entry.isSecret ? " Secret." : ""
             lines.append(
-                "| `\(entry.key)` | \(entry.type) | \(fallback.isEmpty ? "" : "`\(fallback)`") | \(entry.allowed) | \(entry.summary)\(secret) |")
+                "| `\(entry.key)` | \(entry.type) | \(fallback.isEmpty ? "" : "`\(fallback)`") | \(entry.allowed) | \(entry.summary)\(secret) |"
+            )
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -113,9 +113,6 @@ package struct Settings: Sendable {
 
     /// `/var/lib/trimtab` for root, else below the XDG data folder.
     package static var defaultDataFolder: String {
-        if getuid() == 0 { return "/var/lib/trimtab" }
-        let environment = ProcessInfo.processInfo.environment
-        let base = environment["XDG_DATA_HOME"] ?? (environment["HOME"].map { "\($0)/.local/share" } ?? "/tmp")
-        return "\(base)/trimtab"
+        DataFolder.path(environment: ProcessInfo.processInfo.environment, isRoot: getuid() == 0)
     }
 }

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Core
+import Foundation
+import Server
+import Simulation
+
+/// Recorded data by path, in the layouts of docs/simulation.md.
+struct RecordedOptions: ParsableArguments {
+    @Option(help: "Arrivals, CSV: t_s,input_tokens,output_tokens.")
+    var arrivals: String?
+    @Option(help: "Outcomes of the same prompts on several models, CSV or .csv.gz.")
+    var outcomes: String?
+    @Option(help: "Prices of the set's models, CSV.")
+    var prices: String?
+    @Option(help: "Models of the set, separated by commas; a route starts on the first.")
+    var models = ""
+
+    var recorded: Server.Simulate.Recorded {
+        .init(
+            arrivals: arrivals, outcomes: outcomes, prices: prices,
+            models: models.split(separator: ",").map(String.init))
+    }
+}
+
+struct Simulate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Simulated providers, replayed traffic, scenarios, and the loop on a virtual clock.",
+        subcommands: [FleetCommand.self, Replay.self, RunScenario.self, Virtual.self])
+
+    struct FleetCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "fleet", abstract: "Serve simulated providers in the real wire format.")
+        @Option(help: "A built-in scenario, or the path of a file: whose models to serve.")
+        var scenario = "savings"
+        @OptionGroup var data: RecordedOptions
+        @Option(help: "0 takes a free port.")
+        var port = 9090
+        @Option(help: "Divides latencies.")
+        var speed = 1.0
+
+        func run() async throws {
+            try await Server.Simulate.fleet(scenario: scenario, recorded: data.recorded, port: port, speed: speed) {
+                print($0)
+            }
+        }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Replay traffic against a gateway, as an open loop.")
+        @Option(help: "A built-in scenario, or the path of a file: whose traffic to send.")
+        var scenario = "savings"
+        @OptionGroup var data: RecordedOptions
+        @Option(help: "The gateway.")
+        var gateway = "http://127.0.0.1:8080"
+        @Option(help: "A virtual key.")
+        var key: String
+        @Option(help: "The route.")
+        var route: String
+        @Option(help: "Divides the gaps between requests.")
+        var speed = 1.0
+        @Option(help: "Stop after so many seconds.")
+        var seconds: Double?
+
+        func run() async throws {
+            var options = ReplayOptions(gateway: gateway, key: key, route: route)
+            options.speed = speed
+            try await Server.Simulate.replay(
+                scenario: scenario, recorded: data.recorded, options: options, seconds: seconds
+            ) { print($0) }
+        }
+    }
+
+    struct RunScenario: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "scenario", abstract: "Run the whole loop on one scenario, in a data folder of its own.")
+        @Argument(help: "A built-in scenario, or the path of a file.")
+        var scenario: String
+        @OptionGroup var options: ConfigurationOptions
+
+        func run() async throws {
+            var options = options
+            let name = URL(fileURLWithPath: scenario).deletingPathExtension().lastPathComponent
+            options.settings =
+                [
+                    "simulation.scenario=\(scenario)", "simulation.bad_upgrade=",
+                    "data_dir=\(Settings.defaultDataFolder)/scenarios/\(name)",
+                ] + options.settings
+            try await Commands.demo(options.source(default: Configuration.file("demo.yaml")?.path))
+        }
+    }
+
+    struct Virtual: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Run the loop on a virtual clock, without sockets, from one seed.")
+        @Option(help: "A built-in scenario, or the path of a file.")
+        var scenario = "savings"
+        @OptionGroup var data: RecordedOptions
+        @Option(help: "Virtual hours.")
+        var hours = 1.0
+        @Option(help: "The same seed gives the same run.")
+        var seed: UInt64 = 1
+        @OptionGroup var options: ConfigurationOptions
+
+        func run() async throws {
+            try await Server.Simulate.virtual(
+                scenario: scenario, recorded: data.recorded, hours: hours, seed: seed,
+                source: options.source(default: Configuration.file("demo.yaml")?.path)
+            ) { print($0) }
+        }
+    }
+}
