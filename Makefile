@@ -24,10 +24,10 @@ test: packages-test ## Run every test, on the same release build
 	swift test $(TEST_FLAGS)
 
 lint: ## Check the format; the style rules are tests
-	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	swift format lint --strict --parallel --recursive Sources Tests
 
 format: ## Write the format
-	swift format --in-place --parallel --recursive Sources Tests Package.swift
+	swift format --in-place --parallel --recursive Sources Tests
 
 docs: build ## Write the generated references anew
 	UPDATE_GOLDEN=1 swift test $(TEST_FLAGS) --filter "referenceIsInStep|Documentation"

@@ -104,7 +104,9 @@ struct ControlStoreContractTests {
         struct Stop: Error {}
         let (store, name) = try await withRoute(kind)
         let before = try await store.state(of: name)
-        await #expect(throws: Stop.self) { try await store.update(name) { _ in throw Stop() } }
+        await #expect(throws: Stop.self) {
+            try await store.update(name) { _ -> (effects: [ControlEffect], result: Void) in throw Stop() }
+        }
         #expect(try await store.state(of: name) == before)
         let missing = await #expect(throws: TrimtabError.self) {
             try await store.update("none".routeName) { _ in ([], ()) }
@@ -154,7 +156,7 @@ struct ControlStoreContractTests {
         #expect(state.history.map(\.promoted) == ends.map(\.1).reversed())
         #expect(state.history.map(\.rolledBack) == ends.map(\.2).reversed())
         #expect(state.history.allSatisfy { $0.fromModel == "openai/gpt-4o" && $0.toModel == "openai/gpt-4o-mini" })
-        #expect(state.history.allSatisfy(\.byDecision))
+        #expect(state.history.map(\.byDecision) == [true, true, true])
         #expect(try await store.rollouts(PageQuery(state: "rolled_back")).count == 1)
     }
 
@@ -230,7 +232,7 @@ struct ControlStoreContractTests {
         let price = TokenPrice(input: 150_000_000, output: 600_000_000)
         let first = try await store.setPrices(["a/x": price, "a/y": price], by: "ann", now: Sample.now)
         #expect(first.id == "2025-11-20#1")
-        let second = try await store.setPrices(["a/y": .some(nil)], by: "ann", now: Sample.now)
+        let second = try await store.setPrices(["a/y": TokenPrice?.none], by: "ann", now: Sample.now)
         #expect(second.id == "2025-11-20#2")
         #expect(try await store.prices() == second)
         #expect(second.prices == ["a/x": price])

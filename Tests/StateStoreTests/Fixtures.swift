@@ -86,10 +86,11 @@ enum Sample {
     static func requests(_ count: Int, at: Int64 = now) -> [RequestRow] {
         var ids = IDs()
         return (0..<count).map { index in
-            RequestRow(
-                id: ids.next(), at: at + Int64(index), key: key(), virtualKey: index % 2 == 0 ? "team\tone" : nil,
-                rollout: nil, step: nil, candidateWeight: nil, propensity: 0.5, outcome: .complete,
-                cost: index % 3 == 0 ? nil : NanoUSD(Int64(index)), totalMs: Double(index) / 3)
+            let cost: NanoUSD? = index % 3 == 0 ? nil : NanoUSD(Int64(index))
+            let virtualKey: String? = index % 2 == 0 ? "team\tone" : nil
+            return RequestRow(
+                id: ids.next(), at: at + Int64(index), key: key(), virtualKey: virtualKey, rollout: nil, step: nil,
+                candidateWeight: nil, propensity: 0.5, outcome: .complete, cost: cost, totalMs: Double(index) / 3)
         }
     }
 }
