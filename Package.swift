@@ -97,7 +97,7 @@ let package = Package(
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",
-            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Rollouts", "ControlLoop", "Simulation"],
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "BlockingExecutors"],
             path: "Tests/Benchmarks", swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),

@@ -30,9 +30,10 @@ package final class Assembly: Sendable {
 
     /// - Throws: `TrimtabError` when the settings do not fit the roles, or the data folder or local log cannot be used.
     package init(settings: Settings, roles: Set<Role>, logger: Logger) throws {
-        guard settings.eventLog.kind == .kafka || roles.contains(.gateway) == roles.contains(.stream) else {
+        // A gateway alone collects: whoever runs with both roles on its data folder later reads what it has.
+        guard settings.eventLog.kind == .kafka || !roles.contains(.stream) || roles.contains(.gateway) else {
             throw TrimtabError(
-                "config.roles", "The roles gateway and stream are split, and event_log.kind is embedded.",
+                "config.roles", "The role stream has no gateway in its process, and event_log.kind is embedded.",
                 remedy: "Run both in one process, or set event_log.kind to kafka.")
         }
         self.settings = settings
@@ -101,7 +102,7 @@ package final class Assembly: Sendable {
             reader = try KafkaLogReader(settings: settings.eventLog.kafka, logger: logger)
             onStored = { _ in }
         } else {
-            // The initialiser has made sure that a process with an embedded log has the gateway role, and so a log.
+            // The initialiser has made sure that a stream of an embedded log has the gateway role, and so a log.
             guard let log else {
                 throw TrimtabError("config.roles", "There is no local log to read.", remedy: "Add the role gateway.")
             }

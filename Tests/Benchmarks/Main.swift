@@ -9,7 +9,7 @@ import Core
 @main
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
-        StreamBench.self, LoopBench.self, RolloutBench.self,
+        GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, RolloutBench.self, LoopBench.self,
     ]
 
     static func main() async {
