@@ -1,5 +1,5 @@
 import ControlLoop
-package import Core
+import Core
 import Foundation
 import Policy
 import Rollouts
