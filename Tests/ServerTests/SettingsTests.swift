@@ -1,6 +1,12 @@
+import ControlLoop
 import Core
 import Foundation
+import Gateway
+import Policy
+import Rollouts
 import Server
+import Simulation
+import StreamProcessing
 import Testing
 
 @Suite struct SettingsTests {

@@ -105,8 +105,8 @@ struct DemoTraffic: Service {
             try await Task.sleep(for: .seconds(assembly.settings.simulation.statusSeconds))
             let recent = try await replay.recent()
             let state = try? await assembly.store.state(of: scenario.route.name)
-            let latest = try? await assembly.store.rollouts(PageQuery(route: scenario.route.name, limit: 1)).first
-            for line in lines.next(recent, state: state, latest: latest ?? nil) { say(line) }
+            let rollouts = try? await assembly.store.rollouts(PageQuery(route: scenario.route.name, limit: 3))
+            for line in lines.next(recent, state: state, rollouts: rollouts ?? []) { say(line) }
         }
     }
 }

@@ -14,12 +14,12 @@ struct StatusLines {
 
     init(route: RouteName) { self.route = route }
 
-    mutating func next(_ recent: ReplayStatistics, state: RouteState?, latest: Rollout?) -> [String] {
+    mutating func next(_ recent: ReplayStatistics, state: RouteState?, rollouts: [Rollout]) -> [String] {
         total += recent.completed + recent.failed
         var lines: [String] = []
-        if let latest {
-            for entry in latest.timeline where told.insert("\(latest.id) \(entry.at) \(entry.event)").inserted {
-                lines.append(Self.sentence(entry, latest))
+        for rollout in rollouts.sorted(by: { $0.id < $1.id }) {
+            for entry in rollout.timeline where told.insert("\(rollout.id) \(entry.at) \(entry.event)").inserted {
+                lines.append(Self.sentence(entry, rollout))
             }
         }
         lines.append(status(recent, state))
