@@ -97,8 +97,9 @@ enum Fixture {
             (.errors, 0.004, 1.1), (.slow, 0.002, -0.8), (.dear, 0.001, -3), (.badAnswers, 0.003, 2.9),
         ]
         evidence.guardrails = shares.map { guardrail, alpha, log in
-            GuardrailEvidence(
-                guardrail: guardrail, alpha: alpha, logE: [log, log, log], controlEvents: 30, controlTrials: 2_400)
+            var test = GuardrailEvidence(guardrail: guardrail, alpha: alpha, controlRate: nil)
+            test.logE = test.logE.map { _ in log }
+            return test
         }
         var rollout = Rollout(
             id: id(3), route: try name(), stable: 1, candidate: 2, salt: 1, createdAt: start + 300_000,
