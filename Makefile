@@ -1,6 +1,7 @@
 # The commands of this project; `make help` lists them.
 SWIFT_FLAGS := -c release
-TEST_FLAGS := $(SWIFT_FLAGS) --disable-testable-imports
+# One after the other: several tests watch deadlines, and others keep every core busy.
+TEST_FLAGS := $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
 BIN := .build/release
 # Debian packages: what the product needs, what its tests add, and what its benchmarks add.
 RUN_PACKAGES := pkg-config g++ libpq-dev librdkafka-dev libsimdjson-dev libsqlite3-dev postgresql

@@ -91,7 +91,10 @@ extension ArmEvidence {
 
 @Suite struct EvaluationTests {
     @Test func totalFailureNeedsThreeRequests() {
-        var rollout = makeRollout()
+        // So small an alpha that the guardrail alone would need more.
+        var guardrails = Route.Guardrails.only(errors: 1)
+        guardrails.alpha = 1e-6
+        var rollout = makeRollout(guardrails: guardrails)
         rollout.evidence.fold(.requests(57), arm: .stable, step: 0, weight: 0.05)
         rollout.evidence.fold(.requests(2, failures: 2), arm: .candidate, step: 0, weight: 0.05)
         #expect(rollout.evaluate(now: 1_000) == .hold("Step 1 has run 1 of 8 s."))
