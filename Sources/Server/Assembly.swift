@@ -57,8 +57,10 @@ package final class Assembly: Sendable {
         }
         let log = try LocalLog(settings: settings.localLog, logger: logger)
         self.log = log
+        let sink = MeteredSink(log: log)
+        metrics.collect { sink.samples() }
         gateway = try GatewayServer(
-            settings: settings.gateway, providers: settings.providers, sink: MeteredSink(log: log, metrics: metrics),
+            settings: settings.gateway, providers: settings.providers, sink: sink,
             hasher: hasher, logger: logger, group: MultiThreadedEventLoopGroup.singleton)
     }
 

@@ -46,7 +46,8 @@ struct ClusterTests {
         innocent.executableURL = URL(fileURLWithPath: "/bin/sleep")
         innocent.arguments = ["600"]
         try innocent.run()
-        defer { innocent.terminate() }
+        // Not SIGTERM: another test may have had it ignored in this process, and children inherit that.
+        defer { kill(innocent.processIdentifier, SIGKILL) }
         let rest = stale.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
         try "\(innocent.processIdentifier)\n\(rest)".write(toFile: pidFile, atomically: true, encoding: .utf8)
         let third = PostgresCluster(cluster.settings)
