@@ -170,8 +170,11 @@ extension LocalLog {
     private func takeQueued() -> [LogEvent] {
         shared.withLock { shared in
             if shared.queue.count <= Self.batchLimit {
-                defer { shared.queue = [] }
-                return shared.queue
+                let taken = shared.queue
+                shared.queue = []
+                // As many will come until the next time; growing step by step would copy them over and over.
+                shared.queue.reserveCapacity(taken.count)
+                return taken
             }
             defer { shared.queue.removeFirst(Self.batchLimit) }
             return Array(shared.queue.prefix(Self.batchLimit))

@@ -27,27 +27,13 @@ struct LocalLogBatcher: Sendable {
                 ?? LocalLogStore.Row(
                     partition: partition, baseOffset: nextOffsets[partition], count: 0, payload: [],
                     firstSeq: nextSeqs[partition], at: now)
-            LocalLogFrame.append(event.numbered(producer, nextSeqs[partition]), to: &row.payload)
+            LocalLogFrame.append(
+                event, as: EventEncoder.Numbering(producer: producer, seq: nextSeqs[partition]), to: &row.payload)
             row.count += 1
             nextSeqs[partition] += 1
             nextOffsets[partition] += 1
             rows[partition] = row
         }
         return rows.compactMap { $0 }
-    }
-}
-
-extension LogEvent {
-    fileprivate func numbered(_ producer: String, _ seq: Int64) -> LogEvent {
-        switch self {
-        case .request(var record):
-            record.producer = producer
-            record.seq = seq
-            return .request(record)
-        case .feedback(var feedback):
-            feedback.producer = producer
-            feedback.seq = seq
-            return .feedback(feedback)
-        }
     }
 }

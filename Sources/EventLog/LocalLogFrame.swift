@@ -6,14 +6,14 @@ enum LocalLogFrame {
     static let prefix = 7
 
     /// Appends one event; its JSON is written in place and its length filled in afterwards.
-    static func append(_ event: LogEvent, to payload: inout [UInt8]) {
+    static func append(_ event: LogEvent, as numbering: EventEncoder.Numbering, to payload: inout [UInt8]) {
         let start = payload.count
         let bucket = event.bucketID.bucket
         payload.append(event.kind.code)
         payload.append(UInt8(truncatingIfNeeded: bucket))
         payload.append(UInt8(truncatingIfNeeded: bucket >> 8))
         payload.append(contentsOf: repeatElement(0, count: 4))
-        EventEncoder.encode(event, into: &payload)
+        EventEncoder.encode(event, as: numbering, into: &payload)
         let length = UInt32(payload.count - start - prefix)
         for index in 0..<4 { payload[start + 3 + index] = UInt8(truncatingIfNeeded: length >> (8 * UInt32(index))) }
     }

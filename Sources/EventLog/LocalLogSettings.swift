@@ -15,7 +15,7 @@ package struct LocalLogSettings: Sendable, Equatable {
     package var flushMs = 20
     /// Records that may wait in memory; past it new ones are dropped and counted.
     package var queueLimit = 32_768
-    /// Bound on the file in pages of 4 KiB, for tests of a full disk; `nil` leaves SQLite's own.
+    /// Bound on the file in pages of 16 KiB, for tests of a full disk; `nil` leaves SQLite's own.
     package var pageLimit: Int?
 
     package static let embeddedPartitions = 4

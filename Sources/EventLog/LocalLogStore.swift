@@ -42,6 +42,9 @@ struct LocalLogStore: Sendable {
         PRAGMA user_version = 1;
         """
 
+    /// Four times SQLite's own, since a batch's blob is tens of kilobytes and every page is a write of its own.
+    private static let pageSize = 16_384
+
     private let queue: DatabaseQueue
 
     init(path: String, pageLimit: Int? = nil) throws {
@@ -50,6 +53,7 @@ struct LocalLogStore: Sendable {
         configuration.busyMode = .timeout(5)
         configuration.label = "trimtab.local_log"
         configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA page_size = \(Self.pageSize)")
             try database.execute(sql: "PRAGMA synchronous = NORMAL")
             if let pageLimit { try database.execute(sql: "PRAGMA max_page_count = \(pageLimit)") }
         }

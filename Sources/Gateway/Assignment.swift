@@ -1,12 +1,12 @@
 import Core
 import NIOCore
-import NIOHTTP1
 import Policy
 import Telemetry
 
 /// Which route a request goes to, in which arm, and who it is from.
 struct Assignment {
     let id: UUIDv7
+    let entry: RoutingTable.Entry
     let selection: RouteSelection
     let session: String?
     let user: String?
@@ -32,29 +32,30 @@ struct Assignment {
 
         let model = cursor.decode(chat.model)
         let (snapshot, id) = (loop.snapshot, id)
-        func select(_ name: RouteName?) -> RouteSelection? {
+        func entry(_ name: RouteName?) -> RoutingTable.Entry? {
             guard let name, let entry = snapshot.table.entries[name], request.caller.mayUse(entry.route) else {
                 return nil
             }
-            let wanted = RoutingRequest(
-                route: name, id: id, session: sessionHash, user: userHash, key: request.caller.key?.name,
-                forced: forced)
-            return snapshot.table.select(wanted, random: loop.random.unit(), now: request.startedAt)
+            return entry
         }
-        guard let selection = select(RouteName(model)) ?? select(loop.settings.defaultRoute) else {
+        guard let entry = entry(RouteName(model)) ?? entry(loop.settings.defaultRoute) else {
             let known = snapshot.routes(for: request.caller).map(\.name.description)
             throw RefusalError(.unknownRoute(model, known: known))
         }
-        self.selection = selection
+        self.entry = entry
+        let wanted = RoutingRequest(
+            route: entry.route.name, id: id, session: sessionHash, user: userHash, key: request.caller.key?.name,
+            forced: forced)
+        selection = entry.select(wanted, random: loop.random.unit(), now: request.startedAt)
     }
 
     private static func session(_ request: ClientRequest, _ chat: ChatBody, _ cursor: JSONCursor) -> String? {
-        if let name = request.headers.first(name: "x-trimtab-session"), !name.isEmpty { return name }
+        if let name = request.head.string("x-trimtab-session"), !name.isEmpty { return name }
         return chat.session.map(cursor.decode)
     }
 
     private static func forced(_ request: ClientRequest) throws(RefusalError) -> RoutingRequest.Arm? {
-        guard let name = request.headers.first(name: "x-trimtab-arm") else { return nil }
+        guard let name = request.head.string("x-trimtab-arm") else { return nil }
         guard let arm = RoutingRequest.Arm(rawValue: name) else {
             throw RefusalError(
                 Refusal(
@@ -77,7 +78,7 @@ func hex(_ value: UInt64) -> String {
 extension RequestRecord {
     /// Writes down how the request was assigned.
     mutating func note(_ selection: RouteSelection) {
-        policy = selection.policy.version
+        policy = selection.policy
         rollout = selection.rollout
         step = selection.step
         candidateWeight = selection.candidateWeight

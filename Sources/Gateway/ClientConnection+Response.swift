@@ -8,36 +8,35 @@ extension ClientConnection {
 
     func refuse(_ refusal: Refusal) {
         respond(refusal.status, body: refusal.body, closes: refusal.closes) { head in
-            if let header = refusal.header { head.writeStaticString(header) }
+            if let header = refusal.header { head.literal(header) }
         }
     }
 
     /// Writes a whole answer of our own making.
     func respond(
-        _ status: Int, body: ByteBuffer, closes: Bool = false, _ headers: (inout ByteBuffer) -> Void = { _ in }
+        _ status: Int, body: ByteBuffer, closes: Bool = false, _ headers: (inout HeadWriter) -> Void = { _ in }
     ) {
         let id = loop.makeID(wallClock())
         respondWhole(status, body: body, closes: closes) { head in
-            head.writeStaticString("content-type: application/json\r\n")
-            head.writeHeader("x-request-id: ", id.description)
+            head.literal("content-type: application/json\r\n")
+            head.field("x-request-id: ", id)
             headers(&head)
         }
     }
 
     /// Writes a whole answer; `headers` are all but those that frame it.
     func respondWhole(
-        _ status: Int, body: ByteBuffer, closes: Bool = false, _ headers: (inout ByteBuffer) -> Void
+        _ status: Int, body: ByteBuffer, closes: Bool = false, _ headers: (inout HeadWriter) -> Void
     ) {
-        guard let context else { return }
         let closes = closes || !(request?.keepAlive ?? false) || loop.draining
         let copies = body.readableBytes <= Self.copyLimit
-        var buffer = context.channel.allocator.buffer(capacity: 768 + (copies ? body.readableBytes : 0))
-        buffer.writeStatusLine(status)
-        headers(&buffer)
-        buffer.writeStaticString("content-length: ")
-        buffer.writeDecimal(body.readableBytes)
-        buffer.writeStaticString(closes ? "\r\nconnection: close\r\n\r\n" : "\r\n\r\n")
+        var head = HeadWriter()
+        head.statusLine(status)
+        headers(&head)
+        head.field("content-length: ", body.readableBytes)
+        head.literal(closes ? "connection: close\r\n\r\n" : "\r\n")
         let sendsBody = !(request?.isHead ?? false)
+        var buffer = head.buffer(more: copies && sendsBody ? body.readableBytes : 0)
         if copies, sendsBody { buffer.writeImmutableBuffer(body) }
         write(buffer, copies || !sendsBody ? nil : body, closes: closes)
     }
@@ -71,21 +70,18 @@ extension ClientConnection {
     // MARK: Streams
 
     /// Writes the head of an answer whose length is not known yet, or known from the provider.
-    func startStream(_ status: Int, length: Int?, _ headers: (inout ByteBuffer) -> Void) {
+    func startStream(_ status: Int, length: Int?, _ headers: (inout HeadWriter) -> Void) {
         guard let context, let request else { return }
-        var buffer = context.channel.allocator.buffer(capacity: 768)
-        buffer.writeStatusLine(status)
-        headers(&buffer)
+        var head = HeadWriter()
+        head.statusLine(status)
+        headers(&head)
         if let length {
-            buffer.writeStaticString("content-length: ")
-            buffer.writeDecimal(length)
-            buffer.writeStaticString("\r\n")
+            head.field("content-length: ", length)
         } else if request.takesChunks {
-            buffer.writeStaticString("transfer-encoding: chunked\r\n")
+            head.literal("transfer-encoding: chunked\r\n")
         }
-        if !keepsAlive(length: length) { buffer.writeStaticString("connection: close\r\n") }
-        buffer.writeStaticString("\r\n")
-        context.write(wrapOutboundOut(buffer), promise: nil)
+        head.literal(keepsAlive(length: length) ? "\r\n" : "connection: close\r\n\r\n")
+        context.write(wrapOutboundOut(head.buffer()), promise: nil)
     }
 
     func writeStream(_ bytes: ByteBuffer, chunked: Bool) {

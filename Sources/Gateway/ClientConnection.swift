@@ -1,6 +1,5 @@
 import Core
 import NIOCore
-import NIOHTTP1
 import Policy
 import Telemetry
 
@@ -8,7 +7,7 @@ import Telemetry
 ///
 /// Further requests that a client has already sent wait, with reading held back, until the answer is out.
 final class ClientConnection: ChannelDuplexHandler {
-    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundIn = ByteBuffer
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
@@ -23,16 +22,19 @@ final class ClientConnection: ChannelDuplexHandler {
     private(set) var request: ClientRequest?
     private(set) var state = State.waiting
     private var exchange: Exchange?
-    private var pipelined = CircularBuffer<HTTPServerRequestPart>(initialCapacity: 1)
-    private var replaying = false
+    private var reader: HTTPReader
+    /// Whether parts are being handled: what ends a request then need not go on to the next itself.
+    private var handling = false
     private var readHeld = false
-    /// Bytes of the next request's head have come.
-    private var begun: NIODeadline?
-    private var sawPart = false
+    /// Whether bytes of the next request's head have come.
+    private var begun = false
 
     enum State { case waiting, reading, answering, lingering, closed }
 
-    init(loop: GatewayLoop) { self.loop = loop }
+    init(loop: GatewayLoop) {
+        self.loop = loop
+        reader = HTTPReader(isResponse: false, headLimit: loop.settings.limits.headerBytes)
+    }
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
@@ -51,22 +53,13 @@ final class ClientConnection: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        sawPart = true
-        let part = unwrapInboundIn(data)
-        if state == .answering { pipelined.append(part) } else { handle(part) }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        if !sawPart, state == .waiting, begun == nil {
-            let now = NIODeadline.now()
-            begun = now
-            deadline = now + .milliseconds(Int64(loop.settings.timeouts.headerMs))
-        }
-        sawPart = false
+        guard state != .lingering, state != .closed else { return }
+        reader.append(unwrapInboundIn(data))
+        handleParts()
     }
 
     func read(context: ChannelHandlerContext) {
-        if pipelined.isEmpty { context.read() } else { readHeld = true }
+        if state == .answering, !reader.isEmpty { readHeld = true } else { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -74,19 +67,7 @@ final class ClientConnection: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard state == .waiting || state == .reading else {
-            // While answering, the answer goes on; the connection is of no use after it.
-            if state == .answering { request?.keepAlive = false }
-            if !(error is HTTPParserError) && !(error is ByteToMessageDecoderError) { context.close(promise: nil) }
-            return
-        }
-        switch error {
-        case HTTPParserError.headerOverflow: reject(.headerFlood)
-        case is HTTPParserError: reject(.malformedHTTP)
-        default: context.close(promise: nil)
-        }
-    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func channelInactive(context: ChannelHandlerContext) {
         let unfinished = state == .reading
@@ -105,22 +86,36 @@ final class ClientConnection: ChannelDuplexHandler {
 
     // MARK: Requests
 
-    private func handle(_ part: HTTPServerRequestPart) {
-        switch (state, part) {
-        case (.waiting, .head(let head)): begin(head)
-        case (.reading, .body(let bytes)):
+    /// Handles what has come, up to the end of a request; the next one waits for the answer to this one.
+    private func handleParts() {
+        guard !handling else { return }
+        handling = true
+        do throws(HTTPFault) {
+            while state == .waiting || state == .reading, let part = try reader.next() { handle(part) }
+        } catch {
+            reject(error == .tooLarge ? .headerFlood : .malformedHTTP)
+        }
+        handling = false
+        guard state == .waiting, !reader.isEmpty, !begun else { return }
+        begun = true
+        deadline = .now() + .milliseconds(Int64(loop.settings.timeouts.headerMs))
+    }
+
+    private func handle(_ part: HTTPReader.Part) {
+        switch part {
+        case .head(let head): begin(head)
+        case .body(let bytes):
             if request?.append(bytes, limit: loop.settings.limits.bodyBytes) == false {
                 reject(.bodyTooLarge(limit: loop.settings.limits.bodyBytes))
             }
-        case (.reading, .end):
+        case .end:
             request?.bodyEnded = true
             dispatch()
-        case (.waiting, _), (.reading, .head), (.answering, _), (.lingering, _), (.closed, _): break
         }
     }
 
-    private func begin(_ head: HTTPRequestHead) {
-        begun = nil
+    private func begin(_ head: HTTPHead) {
+        begun = false
         var request = ClientRequest(head)
         let limit = loop.settings.limits.bodyBytes
         if request.refusal == nil, request.endpoint != .health {
@@ -132,10 +127,8 @@ final class ClientConnection: ChannelDuplexHandler {
         state = .reading
         self.request = request
         deadline = request.started + .milliseconds(Int64(loop.settings.timeouts.bodyMs))
-        if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limit {
-            return reject(.bodyTooLarge(limit: limit))
-        }
-        if request.takesChunks, head.headers.contains(name: "expect"), let context {
+        if let length = head.length, length > limit { return reject(.bodyTooLarge(limit: limit)) }
+        if request.takesChunks, head.first("expect") != nil, let context {
             var buffer = context.channel.allocator.buffer(capacity: 32)
             buffer.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
             context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
@@ -180,7 +173,6 @@ final class ClientConnection: ChannelDuplexHandler {
         guard state != .closed else { return }
         state = .lingering
         deadline = .now() + .milliseconds(Int64(loop.settings.timeouts.keepAliveMs))
-        pipelined.removeAll()
     }
 
     /// The answer is out.
@@ -198,11 +190,8 @@ final class ClientConnection: ChannelDuplexHandler {
         }
         state = .waiting
         deadline = .now() + .milliseconds(Int64(loop.settings.timeouts.keepAliveMs))
-        guard !pipelined.isEmpty, !replaying else { return }
-        replaying = true
-        while state != .answering, let part = pipelined.popFirst() { handle(part) }
-        replaying = false
-        if pipelined.isEmpty, readHeld {
+        handleParts()
+        if readHeld, state != .answering || reader.isEmpty {
             readHeld = false
             context.read()
         }
@@ -213,7 +202,7 @@ final class ClientConnection: ChannelDuplexHandler {
     func expired(_ now: NIODeadline) {
         switch state {
         case .waiting:
-            if begun == nil { context?.close(promise: nil) } else { reject(.slowClient) }
+            if begun { reject(.slowClient) } else { context?.close(promise: nil) }
         case .reading: reject(.slowClient)
         case .answering:
             if let exchange { exchange.expired(now) } else { context?.close(promise: nil) }
@@ -224,7 +213,7 @@ final class ClientConnection: ChannelDuplexHandler {
     func closeNow() { context?.close(promise: nil) }
 
     func drain() {
-        if state == .waiting, begun == nil { context?.close(promise: nil) }
+        if state == .waiting, !begun { context?.close(promise: nil) }
     }
 
     func cutOff() {
@@ -249,7 +238,7 @@ extension GatewayLoop {
     }
 
     func clientRequestID(_ request: ClientRequest) -> String? {
-        request.headers.first(name: "x-request-id").map { String($0.prefix(128)) }
+        request.head.first("x-request-id").map { request.head.text($0.prefix(128)) }
     }
 }
 

@@ -1,6 +1,5 @@
 import Core
 import NIOCore
-import NIOHTTP1
 import Policy
 
 /// One request of a client as far as it has been read.
@@ -11,7 +10,7 @@ struct ClientRequest {
     var started: NIODeadline
     /// Milliseconds since the epoch.
     var startedAt: Int64
-    var headers: HTTPHeaders
+    let head: HTTPHead
     var caller = Caller.anonymous
     var body = ByteBuffer()
     /// Decided by the headers; answered when the body has been read and thrown away.
@@ -23,25 +22,28 @@ struct ClientRequest {
     var bodyEnded = false
     var received = 0
 
-    init(_ head: HTTPRequestHead) {
+    init(_ head: HTTPHead) {
         started = .now()
         startedAt = wallClock()
-        headers = head.headers
-        takesChunks = head.version.minor >= 1
-        isHead = head.method == .HEAD
-        // After an upgrade the decoder reads no further request.
-        keepAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
-        (endpoint, refusal) = Self.route(head)
+        self.head = head
+        takesChunks = head.minor >= 1
+        keepAlive = head.keepAlive
+        var (method, target) = ("", "")
+        if case .request(let first, let second) = head.start {
+            (method, target) = (head.text(first), head.text(second))
+        }
+        isHead = method == "HEAD"
+        (endpoint, refusal) = Self.route(method, target)
     }
 
-    private static func route(_ head: HTTPRequestHead) -> (Endpoint, Refusal?) {
-        let path = head.uri.utf8.contains(UInt8(ascii: "?")) ? String(head.uri.prefix { $0 != "?" }) : head.uri
-        let (endpoint, method): (Endpoint, HTTPMethod)
+    private static func route(_ given: String, _ target: String) -> (Endpoint, Refusal?) {
+        let path = target.utf8.contains(UInt8(ascii: "?")) ? String(target.prefix { $0 != "?" }) : target
+        let (endpoint, method): (Endpoint, String)
         switch path {
-        case "/v1/chat/completions": (endpoint, method) = (.chat, .POST)
-        case "/v1/models": (endpoint, method) = (.models, .GET)
-        case "/v1/feedback": (endpoint, method) = (.feedback, .POST)
-        case "/healthz": (endpoint, method) = (.health, .GET)
+        case "/v1/chat/completions": (endpoint, method) = (.chat, "POST")
+        case "/v1/models": (endpoint, method) = (.models, "GET")
+        case "/v1/feedback": (endpoint, method) = (.feedback, "POST")
+        case "/healthz": (endpoint, method) = (.health, "GET")
         default:
             return (
                 .none,
@@ -51,18 +53,18 @@ struct ClientRequest {
                         + "GET /v1/models and POST /v1/feedback.")
             )
         }
-        guard head.method != method else { return (endpoint, nil) }
+        guard given != method else { return (endpoint, nil) }
         return (
             .none,
             Refusal(
-                status: 405, code: "method_not_allowed", message: "Use \(method.rawValue) for \(path).",
-                header: method == .POST ? "allow: POST\r\n" : "allow: GET\r\n")
+                status: 405, code: "method_not_allowed", message: "Use \(method) for \(path).",
+                header: method == "POST" ? "allow: POST\r\n" : "allow: GET\r\n")
         )
     }
 
     /// The secret of `Authorization: Bearer …`.
     var secret: String? {
-        guard let value = headers.first(name: "authorization") else { return nil }
+        guard let value = head.string("authorization") else { return nil }
         let utf8 = value.utf8
         guard utf8.count > 7, utf8.prefix(7).elementsEqual("bearer ".utf8, by: { $0 | 0x20 == $1 }) else { return nil }
         return String(value.dropFirst(7))

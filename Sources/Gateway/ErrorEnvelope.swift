@@ -86,15 +86,6 @@ extension ByteBuffer {
         writeInteger(UInt8(ascii: "\""))
     }
 
-    /// Writes a header value; what could end the line or is not plain text becomes `_`.
-    mutating func writeHeaderValue(_ text: String) {
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) {
-            writeString(text)
-        } else {
-            writeBytes(text.utf8.map { $0 >= 0x20 && $0 != 0x7f ? $0 : UInt8(ascii: "_") })
-        }
-    }
-
     /// Writes a number of 0 or more in decimal.
     mutating func writeDecimal(_ value: Int) {
         if value >= 10 { writeDecimal(value / 10) }

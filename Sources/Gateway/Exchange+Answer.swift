@@ -1,21 +1,19 @@
 import Core
 import NIOCore
-import NIOHTTP1
 import Policy
 import Telemetry
 
 /// Passing the provider's answer on.
 extension Exchange {
-    func upstreamHead(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
-        guard phase == .sent else { return }
+    func upstreamHead(_ head: HTTPHead) {
+        guard phase == .sent, case .response(let code) = head.start else { return }
         let now = NIODeadline.now()
-        let code = Int(head.status.code)
         if let failure = UpstreamFailure.of(status: code), hasFallback(for: failure) { return abandon(failure) }
         status = code
-        headers = head.headers
-        length = head.headers.first(name: "content-length").flatMap { Int($0) }
+        answer = head
+        length = head.length
         expect(within: timeouts.idleMs, from: now)
-        guard code < 300, isEventStream(head.headers) else {
+        guard code < 300, isEventStream(head) else {
             phase = .collecting
             return
         }
@@ -24,9 +22,10 @@ extension Exchange {
         client.startStream(code, length: nil) { writeHeaders(&$0) }
     }
 
-    private func isEventStream(_ headers: HTTPHeaders) -> Bool {
-        guard let type = headers.first(name: "content-type") else { return false }
-        return type.utf8.prefix(17).elementsEqual("text/event-stream".utf8) { $0 == $1 || $0 | 0x20 == $1 }
+    private func isEventStream(_ head: HTTPHead) -> Bool {
+        let name: StaticString = "text/event-stream"
+        guard let type = head.first("content-type")?.prefix(name.utf8CodeUnitCount) else { return false }
+        return head.reads(type, name)
     }
 
     func upstreamBody(_ bytes: ByteBuffer) {
@@ -89,7 +88,7 @@ extension Exchange {
         let cost = record.cost
         client.respondWhole(status, body: collected) { head in
             writeHeaders(&head)
-            if let cost { head.writeCost(cost) }
+            if let cost { head.cost(cost) }
         }
         end(.complete, status: status, error: nil)
     }
@@ -151,12 +150,12 @@ extension Exchange {
         switch phase {
         case .waiting, .sent, .collecting:
             record.ttftMs = nil
-            let (id, body) = (record.id.description, refusal.body)
+            let body = refusal.body
             end(outcome, status: refusal.status, error: error)
             client.respondWhole(refusal.status, body: body, closes: refusal.closes) { head in
-                head.writeStaticString("content-type: application/json\r\n")
-                writeOwnHeaders(&head, id: id)
-                if let header = refusal.header { head.writeStaticString(header) }
+                head.literal("content-type: application/json\r\n")
+                writeOwnHeaders(&head)
+                if let header = refusal.header { head.literal(header) }
             }
         case .streaming:
             noteStreamed()
@@ -177,18 +176,16 @@ extension Exchange {
 
     // MARK: Headers and books
 
-    private func writeHeaders(_ head: inout ByteBuffer) {
-        HeaderRules.writeResponseHeaders(headers, into: &head)
-        writeOwnHeaders(&head, id: record.id.description)
+    private func writeHeaders(_ head: inout HeadWriter) {
+        if let answer { HeaderRules.writeResponseHeaders(answer, into: &head) }
+        writeOwnHeaders(&head)
     }
 
-    private func writeOwnHeaders(_ head: inout ByteBuffer, id: String) {
-        head.writeHeader("x-request-id: ", id)
-        head.writeStaticString("x-trimtab-policy: ")
-        head.writeDecimal(max(0, record.policy ?? 0))
-        head.writeStaticString("\r\n")
-        head.writeHeader("x-trimtab-arm: ", record.arm.rawValue)
-        head.writeHeader("x-trimtab-target: ", target.id)
+    private func writeOwnHeaders(_ head: inout HeadWriter) {
+        head.field("x-request-id: ", record.id)
+        head.field("x-trimtab-policy: ", max(0, record.policy ?? 0))
+        head.field("x-trimtab-arm: ", record.arm.rawValue)
+        head.field("x-trimtab-target: ", target.id)
     }
 
     private func note(_ facts: AnswerFacts) {
@@ -239,19 +236,5 @@ extension ByteBuffer {
                 bytes[start..<start + wanted.count].elementsEqual(wanted)
             }
         }
-    }
-
-    /// US dollars with nine decimals.
-    mutating func writeCost(_ cost: NanoUSD) {
-        writeStaticString("x-trimtab-cost-usd: ")
-        let value = Int(max(0, cost.value))
-        writeDecimal(value / 1_000_000_000)
-        writeInteger(UInt8(ascii: "."))
-        var scale = 100_000_000
-        while scale > 0 {
-            writeInteger(UInt8(48 + value / scale % 10))
-            scale /= 10
-        }
-        writeStaticString("\r\n")
     }
 }

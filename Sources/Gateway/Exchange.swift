@@ -1,6 +1,5 @@
 import Core
 import NIOCore
-import NIOHTTP1
 import Policy
 import Telemetry
 
@@ -31,7 +30,7 @@ final class Exchange {
 
     /// The answer so far.
     var status = 0
-    var headers = HTTPHeaders()
+    var answer: HTTPHead?
     var collected = ByteBuffer()
     var events = SSEScanner(dropsUsage: false)
     /// Bytes passed on unread.
@@ -79,17 +78,17 @@ final class Exchange {
         snapshot = loop.snapshot
         target = selection.target
         fallbacks = selection.fallbacks.prefix(loop.settings.fallbackLimit)
-        timeouts = selection.policy.timeouts
+        timeouts = selection.timeouts
         workingSince = .now()
         totalDeadline = request.started + .milliseconds(Int64(timeouts.totalMs))
         record = RequestRecord(
             id: assignment.id, at: request.startedAt, startedAt: request.startedAt,
-            route: selection.policy.route.description, outcome: .complete, status: 0, totalMs: 0)
+            route: assignment.entry.route.name.description, outcome: .complete, status: 0, totalMs: 0)
         record.stream = chat.stream
         record.session = assignment.session
         record.user = assignment.user
         record.key = request.caller.key?.name
-        record.project = request.caller.key?.project ?? snapshot.table.entries[selection.policy.route]?.route.project
+        record.project = request.caller.key?.project ?? assignment.entry.route.project
         record.clientRequestID = loop.clientRequestID(request)
         var prompt = RequestRecord.Prompt()
         prompt.chars = chat.characters
@@ -136,8 +135,8 @@ final class Exchange {
         let asksUsage = chat.stream && pool.endpoint.settings.includeUsage && chat.usage != .asked
         events = SSEScanner(dropsUsage: asksUsage)
         let message = UpstreamRequest(
-            endpoint: pool.endpoint, headers: request.headers, id: record.id.description, body: request.body,
-            chat: chat, model: target.model, asksUsage: asksUsage)
+            endpoint: pool.endpoint, client: request.head, id: record.id, body: request.body, chat: chat,
+            model: target.model, asksUsage: asksUsage)
         upstream = connection
         phase = .sent
         connection.send(message.head, message.rest, for: self)

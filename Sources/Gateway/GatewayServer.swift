@@ -1,7 +1,6 @@
 import Core
 package import Logging
 package import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOSSL
 package import Policy
@@ -72,7 +71,7 @@ package final class GatewayServer: Sendable {
     package func start() async throws {
         let loops = Dictionary(
             loops.map { (ObjectIdentifier($0.eventLoop), $0) }, uniquingKeysWith: { first, _ in first })
-        let (tls, headerBytes) = (tls, settings.limits.headerBytes)
+        let tls = tls
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -84,12 +83,6 @@ package final class GatewayServer: Sendable {
                     }
                     let pipeline = channel.pipeline.syncOperations
                     if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-                    var limits = NIOHTTPDecoderLimitConfiguration()
-                    limits.maxHeaderListSize = headerBytes
-                    limits.maxHeaderFieldSize = headerBytes
-                    limits.maxHeaderFieldCount = 256
-                    let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-                    try pipeline.addHandler(ByteToMessageHandler(decoder))
                     try pipeline.addHandler(ClientConnection(loop: loop.state.value))
                 }
             }

@@ -1,6 +1,3 @@
-import NIOCore
-import NIOHTTP1
-
 /// A fixed set of header names, looked up without allocation and without regard to case.
 struct HeaderSet: Sendable {
     /// By length.
@@ -12,13 +9,10 @@ struct HeaderSet: Sendable {
         self.names = table
     }
 
-    func contains(_ name: String) -> Bool {
-        let utf8 = name.utf8
-        guard utf8.count < names.count else { return false }
-        return names[utf8.count].contains { candidate in
-            // Setting bit 5 folds letters; no header name in these sets has another byte it could confuse.
-            utf8.elementsEqual(candidate) { $0 | 0x20 == $1 }
-        }
+    func contains(_ name: ArraySlice<UInt8>) -> Bool {
+        guard name.count < names.count else { return false }
+        // Setting bit 5 folds letters; no header name in these sets has another byte it could confuse.
+        return names[name.count].contains { $0.elementsEqual(name) { $0 == $1 | 0x20 } }
     }
 }
 
@@ -42,47 +36,37 @@ enum HeaderRules {
             "x-trimtab-cost-usd", "alt-svc", "strict-transport-security",
         ])
 
-    static func writeRequestHeaders(_ headers: HTTPHeaders, into buffer: inout ByteBuffer) {
-        write(headers, without: notForUpstream, into: &buffer)
+    static func writeRequestHeaders(_ head: HTTPHead, into writer: inout HeadWriter) {
+        write(head, without: notForUpstream, into: &writer)
     }
 
-    static func writeResponseHeaders(_ headers: HTTPHeaders, into buffer: inout ByteBuffer) {
-        write(headers, without: notForClient, into: &buffer)
-        if let id = headers.first(name: "x-request-id") { buffer.writeHeader("x-upstream-request-id: ", id) }
+    static func writeResponseHeaders(_ head: HTTPHead, into writer: inout HeadWriter) {
+        write(head, without: notForClient, into: &writer)
+        guard let id = head.first("x-request-id") else { return }
+        writer.literal("x-upstream-request-id: ")
+        writer.raw(head.bytes[id])
+        writer.endLine()
     }
 
-    private static func write(_ headers: HTTPHeaders, without dropped: HeaderSet, into buffer: inout ByteBuffer) {
-        var named: [Substring] = []
-        if headers.contains(name: "connection") {
-            named = headers[canonicalForm: "connection"].filter { $0.utf8.count <= 64 }
+    private static func write(_ head: HTTPHead, without dropped: HeaderSet, into writer: inout HeadWriter) {
+        // A sender may name further headers that are for its neighbour only (RFC 9110, section 7.6.1).
+        var named: [ArraySlice<UInt8>] = []
+        for field in head.fields where head.reads(field.name, "connection") {
+            named += head.options(field.value).prefix(64).map { head.bytes[$0] }
         }
-        for (name, value) in headers where !dropped.contains(name) {
-            if !named.isEmpty, named.contains(where: { $0.lowercased() == name.lowercased() }) { continue }
-            buffer.writeString(name)
-            buffer.writeStaticString(": ")
-            buffer.writeHeaderValue(value)
-            buffer.writeStaticString("\r\n")
+        for field in head.fields {
+            let name = head.bytes[field.name]
+            if dropped.contains(name) || named.contains(where: { equalTokens($0, name) }) { continue }
+            writer.raw(name)
+            writer.literal(": ")
+            writer.raw(head.bytes[field.value])
+            writer.endLine()
         }
     }
-}
 
-extension ByteBuffer {
-    /// Writes a line of a head: a name with its colon and space, and a value.
-    mutating func writeHeader(_ name: StaticString, _ value: String) {
-        writeStaticString(name)
-        writeHeaderValue(value)
-        writeStaticString("\r\n")
-    }
-
-    mutating func writeStatusLine(_ status: Int) {
-        switch status {
-        case 200: writeStaticString("HTTP/1.1 200 OK\r\n")
-        default:
-            writeStaticString("HTTP/1.1 ")
-            writeDecimal(status)
-            writeInteger(UInt8(ascii: " "))
-            writeString(HTTPResponseStatus(statusCode: status).reasonPhrase)
-            writeStaticString("\r\n")
-        }
+    /// Whether two names are the same but for the case of letters.
+    private static func equalTokens(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
+        func folded(_ byte: UInt8) -> UInt8 { (0x41...0x5a).contains(byte) ? byte | 0x20 : byte }
+        return a.elementsEqual(b) { folded($0) == folded($1) }
     }
 }

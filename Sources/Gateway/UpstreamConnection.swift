@@ -1,25 +1,24 @@
 import NIOCore
-import NIOHTTP1
 import NIOTLS
 import Telemetry
 
 /// One HTTP/1.1 connection to a provider, serving one exchange at a time.
 final class UpstreamConnection: ChannelDuplexHandler {
-    typealias InboundIn = HTTPClientResponsePart
+    typealias InboundIn = ByteBuffer
     typealias OutboundIn = Never
-    typealias OutboundOut = HTTPClientRequestPart
+    typealias OutboundOut = ByteBuffer
 
     /// What the rest of an unwanted answer may weigh before closing is cheaper than reading it.
     private static let discardLimit = 64 << 10
     private static let discardTime = TimeAmount.seconds(2)
-    /// The decoder only wants to know that a request has gone out, and its method.
-    private static let requestPart = HTTPClientRequestPart.head(
-        HTTPRequestHead(version: .http1_1, method: .POST, uri: "/"))
+    /// Bytes of an answer's head, or of its trailers.
+    private static let headLimit = 64 << 10
 
     private let pool: UpstreamPool
     private var context: ChannelHandlerContext?
     private var exchange: Exchange?
     private var state = State.connecting
+    private var reader = HTTPReader(isResponse: true, headLimit: headLimit)
     private var failure: UpstreamFailure?
     private var secured = false
     private var keepAlive = true
@@ -64,9 +63,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         state = .busy
         answered = false
         keepAlive = true
-        context.write(wrapOutboundOut(Self.requestPart), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(head))), promise: nil)
-        if let rest { context.write(wrapOutboundOut(.body(.byteBuffer(rest))), promise: nil) }
+        context.write(wrapOutboundOut(head), promise: nil)
+        if let rest { context.write(wrapOutboundOut(rest), promise: nil) }
         context.flush()
     }
 
@@ -105,31 +103,43 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // An answer that nobody waits for would be taken for that to the next request.
+        guard state == .busy || state == .discarding else { return fail(UpstreamFailure(error: .protocol)) }
         answered = true
-        switch unwrapInboundIn(data) {
+        reader.append(unwrapInboundIn(data))
+        do throws(HTTPFault) {
+            while state == .busy || state == .discarding, let part = try reader.next() { handle(part) }
+        } catch {
+            fail(UpstreamFailure(error: .protocol))
+        }
+    }
+
+    private func handle(_ part: HTTPReader.Part) {
+        switch part {
         case .head(let head):
-            keepAlive = head.isKeepAlive
-            exchange?.upstreamHead(head, self)
+            keepAlive = head.keepAlive
+            exchange?.upstreamHead(head)
         case .body(let bytes):
             if state == .discarding {
                 discarded += bytes.readableBytes
                 if discarded > Self.discardLimit { close() }
             }
             exchange?.upstreamBody(bytes)
-        case .end: ended(context)
+        case .end: ended()
         }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { exchange?.upstreamReadComplete() }
 
-    private func ended(_ context: ChannelHandlerContext) {
+    private func ended() {
         let exchange = exchange
         self.exchange = nil
         guard state == .busy || state == .discarding else { return }
         state = .idle
         reused = true
         resume()
-        if keepAlive { pool.release(self) } else { context.close(promise: nil) }
+        // What follows an answer belongs to no request.
+        if keepAlive, reader.isEmpty { pool.release(self) } else { context?.close(promise: nil) }
         exchange?.upstreamEnded()
     }
 
@@ -148,7 +158,13 @@ final class UpstreamConnection: ChannelDuplexHandler {
         fail(UpstreamFailure(error, secured: secured || pool.endpoint.tls == nil))
     }
 
-    func channelInactive(context: ChannelHandlerContext) { fail(UpstreamFailure(error: .reset)) }
+    func channelInactive(context: ChannelHandlerContext) {
+        if reader.endsWithConnection {
+            keepAlive = false
+            ended()
+        }
+        fail(UpstreamFailure(error: .reset))
+    }
 
     private func fail(_ failure: UpstreamFailure) {
         guard state != .closed else { return }
@@ -169,18 +185,5 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
         context?.close(promise: nil)
         exchange?.upstreamFailed(failure, self)
-    }
-}
-
-/// Lets the response decoder see that a request went out, and passes on the bytes we have written ourselves.
-final class UpstreamEncoder: ChannelOutboundHandler {
-    typealias OutboundIn = HTTPClientRequestPart
-    typealias OutboundOut = IOData
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        switch unwrapOutboundIn(data) {
-        case .head, .end: promise?.succeed()
-        case .body(let bytes): context.write(wrapOutboundOut(bytes), promise: promise)
-        }
     }
 }

@@ -11,7 +11,7 @@ struct UpstreamEndpoint: Sendable {
     let address: SocketAddress?
     let tls: NIOSSLContext?
     /// `POST … HTTP/1.1`, host, credentials and content type.
-    let head: ByteBuffer
+    let head: [UInt8]
 
     init(_ settings: ProviderSettings) throws {
         self.settings = settings
@@ -19,8 +19,7 @@ struct UpstreamEndpoint: Sendable {
         (host, port) = (url.host, url.port)
         address = try? SocketAddress(ipAddress: url.host, port: url.port)
         tls = url.secure ? try Self.context(settings) : nil
-        var head = ByteBuffer()
-        head.writeString("POST \(url.path)/chat/completions HTTP/1.1\r\nhost: \(url.authority)\r\n")
+        var head = "POST \(url.path)/chat/completions HTTP/1.1\r\nhost: \(url.authority)\r\n"
         if let key = settings.apiKey {
             guard key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
                 throw TrimtabError(
@@ -28,10 +27,9 @@ struct UpstreamEndpoint: Sendable {
                     "The key of provider '\(settings.id)' holds bytes that cannot be sent in a header.",
                     remedy: "Look for a line end or a space in the secret.")
             }
-            head.writeString("authorization: Bearer \(key)\r\n")
+            head += "authorization: Bearer \(key)\r\n"
         }
-        head.writeString("content-type: application/json\r\n")
-        self.head = head
+        self.head = Array((head + "content-type: application/json\r\n").utf8)
     }
 
     private static func parse(

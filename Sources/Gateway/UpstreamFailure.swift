@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import Telemetry
@@ -33,13 +32,7 @@ struct UpstreamFailure {
 
     /// On a connection that is there.
     init(_ error: any Error, secured: Bool) {
-        switch error {
-        // The end of the connection in the middle of an answer: cut, not garbled.
-        case HTTPParserError.invalidEOFState: self.init(error: .reset)
-        case is HTTPParserError, is NIOHTTPDecoderError, is ByteToMessageDecoderError: self.init(error: .protocol)
-        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: self.init(error: secured ? .reset : .tls)
-        default: self.init(error: secured ? .reset : .tls)
-        }
+        self.init(error: error is HTTPFault ? .protocol : secured ? .reset : .tls)
     }
 
     /// What a status says; `nil` for one that is an answer.

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import Telemetry
@@ -117,9 +116,6 @@ final class UpstreamPool {
             let name = endpoint.address == nil ? endpoint.host : nil
             try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
         }
-        try pipeline.addHandler(UpstreamEncoder())
-        try pipeline.addHandler(
-            ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)))
         try pipeline.addHandler(UpstreamConnection(pool: self))
     }
 

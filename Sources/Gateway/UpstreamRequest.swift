@@ -1,5 +1,5 @@
+import Core
 import NIOCore
-import NIOHTTP1
 
 /// The bytes of a request to a provider: the client's body with the model's name, and where needed the wish for the
 /// usage, written into it; nothing else is touched.
@@ -16,7 +16,7 @@ struct UpstreamRequest {
     }
 
     init(
-        endpoint: UpstreamEndpoint, headers: HTTPHeaders, id: String, body: ByteBuffer, chat: ChatBody, model: String,
+        endpoint: UpstreamEndpoint, client: HTTPHead, id: UUIDv7, body: ByteBuffer, chat: ChatBody, model: String,
         asksUsage: Bool
     ) {
         let modelEdit = Edit(range: chat.model.quoted, text: nil)
@@ -33,14 +33,12 @@ struct UpstreamRequest {
         let tail = body.readableBytes - (edits.last?.range.upperBound ?? 0)
         let copies = tail <= Self.copyLimit
 
-        var buffer = ByteBufferAllocator().buffer(capacity: 640 + (copies ? length : length - tail))
-        buffer.writeImmutableBuffer(endpoint.head)
-        HeaderRules.writeRequestHeaders(headers, into: &buffer)
-        buffer.writeStaticString("x-request-id: ")
-        buffer.writeString(id)
-        buffer.writeStaticString("\r\ncontent-length: ")
-        buffer.writeDecimal(length)
-        buffer.writeStaticString("\r\n\r\n")
+        var writer = HeadWriter(endpoint.head)
+        HeaderRules.writeRequestHeaders(client, into: &writer)
+        writer.field("x-request-id: ", id)
+        writer.field("content-length: ", length)
+        writer.endLine()
+        var buffer = writer.buffer(more: copies ? length : length - tail)
         var done = 0
         func copy(to end: Int) {
             if let slice = body.getSlice(at: body.readerIndex + done, length: end - done) {

@@ -35,14 +35,16 @@ package struct RoutingTable: Codable, Sendable, Equatable {
     /// The largest epoch of any route.
     package var epoch: Int64 { entries.values.map(\.pointer.epoch).max() ?? 0 }
 
-    package struct Entry: Codable, Sendable, Equatable {
-        package var route: Route
-        package var pointer: RoutePointer
-        package var stable: RoutingPolicy
-        package var candidate: RoutingPolicy?
-        package var baseline: RoutingPolicy?
+    /// One route. Shared by reference, so that assigning a request retains one object and not each of its parts, whose
+    /// counts all event loops would fight over.
+    package final class Entry: Codable, Sendable {
+        package let route: Route
+        package let pointer: RoutePointer
+        package let stable: RoutingPolicy
+        package let candidate: RoutingPolicy?
+        package let baseline: RoutingPolicy?
         /// Allowed targets that the stable policy does not serve from, sorted by id; a mere fallback may be explored.
-        package var explore: [Target]
+        package let explore: [Target]
 
         package init(
             route: Route, pointer: RoutePointer, stable: RoutingPolicy, candidate: RoutingPolicy? = nil,
@@ -58,6 +60,15 @@ package struct RoutingTable: Codable, Sendable, Equatable {
                 !used.contains(target.modelKey) && route.allowed.contains { globMatches($0, target.modelKey) }
             }.sorted { $0.id < $1.id }
         }
+    }
+}
+
+extension RoutingTable.Entry: Equatable {
+    package static func == (a: RoutingTable.Entry, b: RoutingTable.Entry) -> Bool {
+        (a.route, a.pointer, a.stable, a.candidate, a.baseline) == (
+            b.route, b.pointer, b.stable, b.candidate, b.baseline
+        )
+            && a.explore == b.explore
     }
 }
 
@@ -90,7 +101,9 @@ package struct RoutingRequest: Sendable {
 /// The outcome of assignment.
 package struct RouteSelection: Sendable, Equatable {
     package var arm: SelectedArm
-    package var policy: RoutingPolicy
+    /// The policy's version.
+    package var policy: Int
+    package var timeouts: RoutingPolicy.Timeouts
     package var target: Target
     /// Tried in order, once each, before the first byte.
     package var fallbacks: [Target]
@@ -127,7 +140,8 @@ extension RoutingTable.Entry {
         return candidate
     }
 
-    func select(_ request: RoutingRequest, random: Double, now: Int64) -> RouteSelection {
+    /// As `RoutingTable.select`, where the route has been found.
+    package func select(_ request: RoutingRequest, random: Double, now: Int64) -> RouteSelection {
         let candidate = liveCandidate(now: now)
         if let forced = request.forced {
             let policy: RoutingPolicy =
@@ -150,7 +164,8 @@ extension RoutingTable.Entry {
             if unit(request, salt: Self.exploreSalt) < share {
                 let index = Int(unit(request, salt: Self.exploreTargetSalt) * Double(explore.count))
                 return RouteSelection(
-                    arm: .explore, policy: stable, target: explore[min(index, explore.count - 1)],
+                    arm: .explore, policy: stable.version, timeouts: stable.timeouts,
+                    target: explore[min(index, explore.count - 1)],
                     fallbacks: stable.targets.first.map { [$0] } ?? [],
                     propensity: rest * share / Double(explore.count))
             }
@@ -170,7 +185,7 @@ extension RoutingTable.Entry {
     ) -> RouteSelection {
         let (target, share) = policy.choose(random: random)
         return RouteSelection(
-            arm: arm, policy: policy, target: target,
+            arm: arm, policy: policy.version, timeouts: policy.timeouts, target: target,
             fallbacks: policy.fallbacks.compactMap(policy.target).filter { $0.id != target.id },
             rollout: inRollout ? pointer.rollout : nil, step: inRollout ? pointer.step : nil,
             candidateWeight: inRollout ? pointer.weight : nil, propensity: probability * share)

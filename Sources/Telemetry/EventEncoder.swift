@@ -2,22 +2,36 @@ import Core
 
 /// The wire form of an event: one JSON object, version 1, with `nil` and default values left out.
 package struct EventEncoder {
+    /// What a log says of the place it gave an event; it stands for the event's own.
+    package struct Numbering {
+        package var producer: String
+        package var seq: Int64
+        package init(producer: String, seq: Int64) {
+            self.producer = producer
+            self.seq = seq
+        }
+    }
+
     /// Appends the event's JSON.
-    package static func encode(_ event: LogEvent, into bytes: inout [UInt8]) {
+    package static func encode(_ event: LogEvent, as numbering: Numbering? = nil, into bytes: inout [UInt8]) {
         var writer = JSONWriter()
         swap(&writer.bytes, &bytes)
         defer { swap(&writer.bytes, &bytes) }
         writer.literal("{\"v\":1")
         switch event {
-        case .request(let record): encode(record, into: &writer)
-        case .feedback(let feedback): encode(feedback, into: &writer)
+        case .request(let record):
+            encode(
+                record, numbering ?? Numbering(producer: record.producer, seq: record.seq), into: &writer)
+        case .feedback(let feedback):
+            encode(
+                feedback, numbering ?? Numbering(producer: feedback.producer, seq: feedback.seq), into: &writer)
         }
         writer.close("}")
     }
 
-    private static func encode(_ record: RequestRecord, into writer: inout JSONWriter) {
+    private static func encode(_ record: RequestRecord, _ numbering: Numbering, into writer: inout JSONWriter) {
         writer.field("id", record.id)
-        source(record.producer, record.seq, into: &writer)
+        source(numbering, into: &writer)
         writer.field("at", record.at)
         writer.field("started_at", record.startedAt)
         writer.field("client_request_id", record.clientRequestID)
@@ -68,9 +82,9 @@ package struct EventEncoder {
         }
     }
 
-    private static func encode(_ feedback: Feedback, into writer: inout JSONWriter) {
+    private static func encode(_ feedback: Feedback, _ numbering: Numbering, into writer: inout JSONWriter) {
         writer.field("id", feedback.id)
-        source(feedback.producer, feedback.seq, into: &writer)
+        source(numbering, into: &writer)
         writer.field("request", feedback.request)
         writer.field("at", feedback.at)
         writer.field("name", feedback.name)
@@ -104,9 +118,9 @@ package struct EventEncoder {
         writer.close("}")
     }
 
-    private static func source(_ producer: String, _ seq: Int64, into writer: inout JSONWriter) {
-        writer.field("producer", unless(producer, ""))
-        writer.field("seq", unless(seq, 0))
+    private static func source(_ numbering: Numbering, into writer: inout JSONWriter) {
+        writer.field("producer", unless(numbering.producer, ""))
+        writer.field("seq", unless(numbering.seq, 0))
     }
 
     private static func tags(_ tags: [String: String], into writer: inout JSONWriter) {

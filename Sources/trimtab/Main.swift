@@ -54,12 +54,14 @@ struct Failure: Error {
     let status: ExitStatus
     let text: String
 
-    /// By the kind of error, the first part of its code.
+    /// By the kind of error: what is away, what the configuration or the command line asks for that cannot be had, and
+    /// the rest.
     static func status(of error: TrimtabError) -> ExitStatus {
-        switch error.code.split(separator: ".").first {
-        case "configuration", "config", "settings": .configuration
-        case "store", "postgres", "kafka", "log", "state": .unavailable
-        case "usage", "file": .usage
+        if error.code.hasSuffix(".unavailable") || error.code.hasSuffix(".in_use") { return .unavailable }
+        return switch error.code.split(separator: ".").first {
+        case "config", "gateway", "api", "event_log", "local_log", "server": .configuration
+        case "store", "postgres": .unavailable
+        case "simulation", "file": .usage
         default: .software
         }
     }

@@ -8,7 +8,6 @@ import StateStore
 enum GatewayBench: Benchmark {
     static let name = "gateway"
     private static let rounds = 3
-    private static let pacedConnections = 16
     private static let pacedSeconds = 4.0
     private static let chat =
         #"{"model":"chat","messages":[{"role":"system","content":"You are a helpful assistant."},"#
@@ -64,7 +63,7 @@ enum GatewayBench: Benchmark {
             costs.append(ours.cpuMicroseconds)
             rates.append(ours.rate)
         }
-        let added = await addedLatency(stage, request, rate: rates.median / 2)
+        let added = try addedLatency(stage, request, rate: rates.median / 2)
         return [
             Figure(name: "gateway.cpu_vs_nginx", value: ratios.median, unit: "ratio"),
             Figure(name: "gateway.cpu_per_request_us", value: costs.median, unit: "us"),
@@ -75,33 +74,23 @@ enum GatewayBench: Benchmark {
 
     /// The 99th percentile through the gateway minus that of the upstream alone, at an open-loop pace; the median of
     /// the rounds.
-    private static func addedLatency(_ stage: GatewayStage, _ request: [UInt8], rate: Double) async -> Double {
+    private static func addedLatency(_ stage: GatewayStage, _ request: [UInt8], rate: Double) throws -> Double {
         var differences: [Double] = []
         for round in 1...rounds {
-            let direct = await paced(stage.upstreamPort, request, rate: rate).percentile(0.99)
-            let through = await paced(stage.gatewayPort, request, rate: rate).percentile(0.99)
+            let (direct, through) = (
+                try paced(stage.upstreamPort, request, rate), try paced(stage.gatewayPort, request, rate)
+            )
             print("round \(round), \(Int(rate)) requests/s: p99 direct \(direct) ms, through the gateway \(through) ms")
             differences.append(through - direct)
         }
         return differences.median
     }
 
-    /// Milliseconds from when each request was due, over connections whose turns are spread evenly.
-    private static func paced(_ port: Int, _ request: [UInt8], rate: Double) async -> [Double] {
-        let interval = Duration.seconds(Double(pacedConnections) / rate)
-        let count = Int(rate * pacedSeconds) / pacedConnections
-        return await withTaskGroup(of: [Double].self) { group in
-            for index in 0..<pacedConnections {
-                group.addTask {
-                    let connection = LoopbackConnection(port: port)
-                    let offset = Duration.milliseconds(100) + interval * index / pacedConnections
-                    // The first answers pay for the connection.
-                    return Array(
-                        await connection.paced(request, count: count, offset: offset, every: interval).dropFirst(20))
-                }
-            }
-            return await group.reduce(into: []) { $0 += $1 }
-        }
+    /// Milliseconds.
+    private static func paced(_ port: Int, _ request: [UInt8], _ rate: Double) throws -> Double {
+        let times = try PacedLoad(port: port, request: request).run(rate: rate, seconds: pacedSeconds)
+        // The first answers pay for the connections.
+        return Array(times.dropFirst(times.count / 20)).percentile(0.99)
     }
 }
 

@@ -48,28 +48,13 @@ actor LoopbackConnection {
     /// Sends a request and reads its answer; a connection that broke is made anew for the next one.
     func exchange(_ request: [UInt8]) throws -> Answer {
         do {
-            if descriptor < 0 { try connect() }
+            if descriptor < 0 { descriptor = try Self.connect(port: port) }
             try write(request)
             return try read()
         } catch {
             if descriptor >= 0 { close(descriptor) }
             descriptor = -1
             throw error
-        }
-    }
-
-    /// Sends at a fixed pace whatever the answers do: an answer that is late makes the next ones late too, and each is
-    /// timed from when its request was due.
-    ///
-    /// - Returns: milliseconds for each answer; infinite without one.
-    func paced(_ request: [UInt8], count: Int, offset: Duration, every interval: Duration) -> [Double] {
-        let began = ContinuousClock.now + offset
-        return (0..<count).map { number in
-            let due = began + interval * number
-            let wait = (due - ContinuousClock.now) / .microseconds(1)
-            if wait > 0 { usleep(UInt32(wait)) }
-            guard let answer = try? exchange(request), answer.status == 200 else { return .infinity }
-            return (ContinuousClock.now - due) / .milliseconds(1)
         }
     }
 
@@ -81,22 +66,27 @@ actor LoopbackConnection {
         return address
     }
 
-    private func connect() throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    /// A connected socket without Nagle's delay.
+    static func connect(port: Int) throws -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
-        var address = Self.loopback(port: port)
+        var address = loopback(port: port)
         let status = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else { throw failure("does not answer") }
+        guard status == 0 else {
+            close(descriptor)
+            throw failure(port, "does not answer")
+        }
+        return descriptor
     }
 
     private func write(_ bytes: [UInt8]) throws {
         let sent = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-        guard sent == bytes.count else { throw failure("broke") }
+        guard sent == bytes.count else { throw Self.failure(port, "broke") }
     }
 
     /// Reads an answer whose length is told.
@@ -107,7 +97,7 @@ actor LoopbackConnection {
             let got = buffer.withUnsafeMutableBytes {
                 recv(descriptor, $0.baseAddress.map { $0 + filled }, $0.count - filled, 0)
             }
-            guard got > 0 else { throw failure("broke") }
+            guard got > 0 else { throw Self.failure(port, "broke") }
             filled += got
             if wanted == nil { wanted = try head(filled) }
             if let wanted, filled >= wanted.total {
@@ -124,15 +114,15 @@ actor LoopbackConnection {
         else { return nil }
         let text = String(decoding: buffer[..<end], as: UTF8.self).lowercased()
         guard let field = text.firstRange(of: "content-length:") else {
-            throw failure("gave an answer of unknown length")
+            throw Self.failure(port, "gave an answer of unknown length")
         }
         let digits = text[field.upperBound...].drop { $0 == " " }.prefix { $0.isNumber }
         let total = end + 4 + (Int(digits) ?? 0)
-        guard total <= buffer.count else { throw failure("gave too long an answer") }
+        guard total <= buffer.count else { throw Self.failure(port, "gave too long an answer") }
         return (end + 4, total)
     }
 
-    private func failure(_ what: String) -> TrimtabError {
+    private static func failure(_ port: Int, _ what: String) -> TrimtabError {
         TrimtabError("bench.http", "Port \(port) \(what).", remedy: "Run it again.")
     }
 }

@@ -74,7 +74,7 @@ import Testing
     @Test func aFullDiskCostsNothingUntilTheQueueIsFullAndWritingResumes() async throws {
         let folder = try TemporaryFolder()
         var settings = folder.settings()
-        settings.pageLimit = 120
+        settings.pageLimit = 30
         settings.queueLimit = 2_000
         let log = try LocalLog(settings: settings)
         var source = EventSource(seed: 4)

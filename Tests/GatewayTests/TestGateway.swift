@@ -49,7 +49,7 @@ struct TestGateway {
         var trustRootsFile: String?
         var baseURL: String?
         var spare: Int?
-        var edit: @Sendable (inout RoutingTable.Entry) -> Void = { _ in }
+        var edit: @Sendable (inout Serving) -> Void = { _ in }
     }
 
     init(upstream port: Int, _ change: (inout Options) -> Void = { _ in }) async throws {
@@ -73,6 +73,14 @@ struct TestGateway {
         await eventually("serving the snapshot") { started.servedEpoch >= 0 }
     }
 
+    /// What a test may change of the only route.
+    struct Serving {
+        var route: Route
+        var pointer: RoutePointer
+        var stable: RoutingPolicy
+        var candidate: RoutingPolicy?
+    }
+
     private static func snapshot(_ options: Options, _ hasher: KeyHasher) throws -> GatewaySnapshot {
         let name = try #require(RouteName("chat"))
         var route = Route(name: name)
@@ -82,9 +90,10 @@ struct TestGateway {
         let stable = RoutingPolicy(
             route: name, version: 3, createdAt: 1_000, createdBy: "test", reason: "test", targets: [main, spare],
             fallbacks: options.spare == nil ? [] : ["spare"], timeouts: options.timeouts)
-        var entry = RoutingTable.Entry(
-            route: route, pointer: RoutePointer(route: name, stable: 3), stable: stable)
-        options.edit(&entry)
+        var serving = Serving(route: route, pointer: RoutePointer(route: name, stable: 3), stable: stable)
+        options.edit(&serving)
+        let entry = RoutingTable.Entry(
+            route: serving.route, pointer: serving.pointer, stable: serving.stable, candidate: serving.candidate)
         let prices = PriceBook(
             id: "2026-01-01#1",
             prices: ["main/model-a": TokenPrice(input: 1_000_000_000, output: 2_000_000_000)])

@@ -7,8 +7,7 @@ import Testing
 
     /// A virtual environment with the client; `nil` where it cannot be had.
     static let python: String? = {
-        let root = URL(fileURLWithPath: WholeLoopTests.program).deletingLastPathComponent().deletingLastPathComponent()
-        let environment = "\(root.path)/openai-\(version)"
+        let environment = "\(ServiceProcess.root.path)/.build/openai-\(version)"
         let interpreter = "\(environment)/bin/python3"
         func works() -> Bool { run(interpreter, ["-c", "import openai"]) == 0 }
         if works() { return interpreter }
@@ -30,11 +29,11 @@ import Testing
 
     @Test(.enabled(if: python != nil, "the openai package cannot be installed here"), .timeLimit(.minutes(2)))
     func listsChatsAndStreams() async throws {
-        let folder = try WholeLoopTests.temporaryFolder()
+        let folder = try ServiceProcess.temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let demo = try WholeLoopTests.Demo(folder: folder, port: 18_280)
+        let demo = try ServiceProcess.demo(folder: folder, port: 18_280)
         defer { demo.kill() }
-        _ = try await WholeLoopTests.eventually(within: 60) { try await demo.get("/api/v1/routes") }
+        try await demo.ready()
         let script = """
             import sys, openai
             client = openai.OpenAI(base_url="http://127.0.0.1:18280/v1", api_key=open(sys.argv[1] + "/demo.key").read().strip())
@@ -57,7 +56,7 @@ import Testing
                 print("unknown", "support-chat" in str(error))
             """
         let interpreter = try #require(Self.python)
-        let text = try await WholeLoopTests.eventually(within: 30) { () -> String? in
+        let text = try await Wait.upTo(seconds: 30) { () -> String? in
             let text = try await Shell.run(interpreter, ["-c", script, folder])
             return text.contains("unknown") ? text : nil
         }

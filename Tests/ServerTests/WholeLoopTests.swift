@@ -2,167 +2,126 @@ import Core
 import Foundation
 import Testing
 
-/// The real program in a process of its own: the demo's private PostgreSQL, all roles, simulated traffic.
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+/// The demo as a whole: its own PostgreSQL, all roles, simulated providers and traffic.
 @Suite(.serialized) struct WholeLoopTests {
-    static let program: String = {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        return "\(root.path)/.build/release/trimtab"
-    }()
-
-    /// A running demo in a folder of its own.
-    final class Demo {
-        let folder: String
-        let port: Int
-        private(set) var process = Process()
-        private var output = Pipe()
-
-        init(folder: String, port: Int) throws {
-            self.folder = folder
-            self.port = port
-            try start()
-        }
-
-        func start() throws {
-            let root = URL(fileURLWithPath: WholeLoopTests.program).deletingLastPathComponent()
-                .deletingLastPathComponent()
-                .deletingLastPathComponent()
-            process = Process()
-            process.executableURL = URL(fileURLWithPath: WholeLoopTests.program)
-            process.currentDirectoryURL = root
-            process.arguments = [
-                "demo", "--set", "data_dir=\(folder)", "--set", "gateway.bind=127.0.0.1:\(port)", "--set",
-                "api.bind=127.0.0.1:\(port + 50)",
-            ]
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-        }
-
-        func kill() {
-            Foundation.kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
-        }
-
-        func stop() -> Int32 {
-            process.terminate()
-            process.waitUntilExit()
-            return process.terminationStatus
-        }
-
-        func get(_ path: String) async throws -> [String: Any]? {
-            let token = (try? String(contentsOfFile: "\(folder)/admin.token", encoding: .utf8))?
-                .trimmingCharacters(in: .whitespacesAndNewlines)
-            guard let token else { return nil }
-            let text = try await Shell.run(
-                "/usr/bin/curl",
-                ["-s", "-m", "5", "-H", "Authorization: Bearer \(token)", "http://127.0.0.1:\(port + 50)\(path)"])
-            return try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
-        }
-
-        func sql(_ query: String) async throws -> String {
-            let name = String(Hash64.hash(folder, salt: UInt64(getuid())), radix: 36)
-            return try await Shell.run(
-                "/usr/bin/psql", ["-h", "/tmp/trimtab-\(name)", "-U", "trimtab", "-d", "trimtab", "-Atc", query])
-        }
-    }
-
-    /// Polls until `condition` gives a value.
-    static func eventually<Value>(within seconds: Double, _ condition: () async throws -> Value?) async throws -> Value
-    {
-        let deadline = Date().addingTimeInterval(seconds)
-        while Date() < deadline {
-            if let value = try? await condition() { return value }
-            try await Task.sleep(for: .milliseconds(200))
-        }
-        throw TrimtabError("test.timeout", "Nothing came within \(seconds) s.", remedy: "See the log.")
-    }
-
-    static func temporaryFolder() throws -> String {
-        // Root's own folders are closed to the user that PostgreSQL runs as.
-        let folder = "/tmp/trimtab-test-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
-        return folder
-    }
-
-    /// Killed at random moments, the service goes on where it was, and windows count every record once.
+    /// Killed at random moments, the service goes on where it was, windows count every record once, and the log holds
+    /// what its clients had been answered.
     @Test(.timeLimit(.minutes(5))) func killsLoseAndDoubleNothing() async throws {
-        try #require(FileManager.default.isExecutableFile(atPath: Self.program), "build the product first")
-        let folder = try Self.temporaryFolder()
+        let folder = try ServiceProcess.temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let demo = try Demo(folder: folder, port: 18_080)
+        let demo = try ServiceProcess.demo(folder: folder, port: 18_080)
         defer { demo.kill() }
         var generator = SplitMix64(seed: 7)
-        for _ in 0..<3 {
-            _ = try await Self.eventually(within: 60) { try await demo.get("/api/v1/routes") }
+        var answered: Set<String> = []
+        for _ in 0..<4 {
+            try await demo.ready()
+            let (port, key) = (demo.port, try #require(demo.secret("demo.key")))
+            let client = Task { await Self.chat(port: port, key: key) }
             try await Task.sleep(for: .milliseconds(2_500 + Int(generator.next() % 1_500)))
+            demo.kill()
+            let killed = Date()
+            for (id, at) in await client.value where killed.timeIntervalSince(at) > 0.1 { answered.insert(id) }
+            try demo.start()
+        }
+        // All windows that ended before now are due a few seconds after it, whatever the kills interrupted.
+        let end = Int64(Date().timeIntervalSince1970) / 5 * 5_000
+        _ = try await Wait.upTo(seconds: 90) { () -> Bool? in
+            let watermark = try await demo.sql("SELECT min(watermark) FROM stream_partitions")
+            return (Int64(watermark) ?? 0) > end + 3_000 ? true : nil
+        }
+        let written = try await demo.requestsInLog(endedBefore: end)
+        #expect(written.count > 300)
+        #expect(
+            Int(try await demo.sql("SELECT sum(requests)::bigint FROM window_results WHERE window_end <= \(end)"))
+                == written.count)
+        #expect(try await demo.sql("SELECT count(*) FROM dead_letters") == "0")
+        #expect(answered.count > 50)
+        #expect(answered.subtracting(try await demo.requestsInLog()).isEmpty)
+    }
+
+    /// Asks one question after the other until the gateway is gone.
+    ///
+    /// - Returns: the ids of the answers with the moment after their last byte.
+    private static func chat(port: Int, key: String) async -> [(id: String, at: Date)] {
+        guard let url = URL(string: "http://127.0.0.1:\(port)/v1/chat/completions") else { return [] }
+        var request = URLRequest(url: url)
+        request.httpMethod = "POST"
+        request.setValue("Bearer \(key)", forHTTPHeaderField: "authorization")
+        request.httpBody = Data(#"{"model":"support-chat","messages":[{"role":"user","content":"Hello"}]}"#.utf8)
+        let asked = request
+        return await withTaskGroup(of: [(id: String, at: Date)].self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    var answers: [(id: String, at: Date)] = []
+                    while let (_, response) = try? await URLSession.shared.data(for: asked),
+                        let response = response as? HTTPURLResponse, response.statusCode == 200,
+                        let id = response.value(forHTTPHeaderField: "x-request-id")
+                    {
+                        answers.append((id, Date()))
+                    }
+                    return answers
+                }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+
+    /// What a newcomer watches: within five minutes live traffic gets cheaper at held quality and a bad upgrade is
+    /// taken back, by itself, although the service is killed in the middle of the rollout; and all of it is kept.
+    @Test(.timeLimit(.minutes(10))) func getsCheaperAndTakesABadUpgradeBack() async throws {
+        let folder = try ServiceProcess.temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let demo = try ServiceProcess.demo(folder: folder, port: 18_180)
+        defer { demo.kill() }
+        try await demo.ready()
+        let began = ContinuousClock.now
+        for step in [1, 3] {
+            try await Wait.upTo(seconds: 150) {
+                let rollout = try await demo.items("/api/v1/rollouts")?.last
+                return (rollout?["step"] as? Int).flatMap { $0 >= step ? () : nil }
+            }
             demo.kill()
             try demo.start()
         }
-        _ = try await Self.eventually(within: 60) { try await demo.get("/api/v1/routes") }
-        try await Task.sleep(for: .seconds(2))
-        demo.kill()
-        try demo.start()
-        // All windows that ended before now are due a few seconds after it, whatever the kills interrupted.
-        let end = Int64(Date().timeIntervalSince1970) / 5 * 5_000
-        _ = try await Self.eventually(within: 90) { () -> Bool? in
-            let watermark = try await demo.sql("SELECT min(watermark) FROM stream_partitions")
-            return (Int64(watermark.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > end + 3_000 ? true : nil
+        func rollout(in state: String) async throws -> [String: Any] {
+            try await Wait.upTo(seconds: 240) {
+                try await demo.items("/api/v1/rollouts")?.first { $0["state"] as? String == state }
+            }
         }
-        let written = try await Self.requestsInLog(folder, endedBefore: end)
-        let counted = try await demo.sql("SELECT sum(requests)::bigint FROM window_results WHERE window_end <= \(end)")
-        #expect(written > 300)
-        #expect(Int(counted.trimmingCharacters(in: .whitespacesAndNewlines)) == written)
+        let promoted = try await rollout(in: "promoted")
+        let rolledBack = try await rollout(in: "rolled_back")
+        #expect(ContinuousClock.now - began < .seconds(300))
+        #expect(rolledBack["decision"] == nil, "a person started it")
+        #expect((rolledBack["detail"] as? String)?.hasPrefix("Rolled back") == true)
+
+        let decision = try #require(promoted["decision"] as? String)
+        let rationale = try await demo.get("/api/v1/decisions/\(decision)")?["rationale"] as? String
+        #expect(rationale?.isEmpty == false)
+
+        func mean(_ sum: String, of table: String, policy: Any?) async throws -> Double {
+            let version = try #require(policy as? Int)
+            let text = try await demo.sql("SELECT \(sum) FROM \(table) WHERE arm = 'stable' AND policy = \(version)")
+            return try #require(Double(text))
+        }
+        let (cost, quality) = ("sum(cost_sum) / sum(cost_n)", "sum(sum) / sum(n)")
         #expect(
-            try await demo.sql("SELECT count(*) FROM dead_letters").trimmingCharacters(in: .whitespacesAndNewlines)
-                == "0")
-    }
+            try await mean(cost, of: "window_results", policy: promoted["candidate"])
+                < 0.5 * mean(cost, of: "window_results", policy: promoted["stable"]))
+        // The tolerance, and four standard errors of what a minute of feedback shows.
+        #expect(
+            try await mean(quality, of: "window_feedback", policy: promoted["candidate"])
+                > mean(quality, of: "window_feedback", policy: promoted["stable"]) - 0.02 - 0.03)
 
-    /// Counts request records in the log's file, without our own reader.
-    static func requestsInLog(_ folder: String, endedBefore end: Int64) async throws -> Int {
-        let script = """
-            import re, sqlite3, sys
-            count = 0
-            for row in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True).execute("SELECT payload FROM batches"):
-                count += sum(int(at) < int(sys.argv[2]) for at in re.findall(rb'"at":([0-9]+),"started_at":', row[0]))
-            print(count)
-            """
-        let text = try await Shell.run("/usr/bin/env", ["python3", "-c", script, "\(folder)/events.sqlite", "\(end)"])
-        return try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
-    }
-
-    @Test(.timeLimit(.minutes(2))) func stopsAtOnceAndGoesOnWhereItStopped() async throws {
-        try #require(FileManager.default.isExecutableFile(atPath: Self.program), "build the product first")
-        let folder = try Self.temporaryFolder()
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let demo = try Demo(folder: folder, port: 18_180)
-        defer { demo.kill() }
-        let first = try await Self.eventually(within: 60) { () -> Int? in
-            let items = try await demo.get("/api/v1/decisions")?["items"] as? [Any]
-            return items.flatMap { $0.isEmpty ? nil : $0.count }
-        }
         #expect(demo.stop() == 0)
         try demo.start()
-        let second = try await Self.eventually(within: 60) { () -> Int? in
-            (try await demo.get("/api/v1/decisions")?["items"] as? [Any])?.count
-        }
-        #expect(second >= first)
-        #expect(demo.stop() == 0)
-    }
-}
-
-enum Shell {
-    static func run(_ program: String, _ arguments: [String]) async throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: data, as: UTF8.self)
+        try await demo.ready()
+        let kept = try #require(try await demo.items("/api/v1/rollouts")).map { $0["id"] as? String }
+        #expect(kept.contains(promoted["id"] as? String))
+        #expect(kept.contains(rolledBack["id"] as? String))
+        #expect(try await demo.get("/api/v1/decisions/\(decision)")?["rationale"] as? String == rationale)
     }
 }

@@ -100,8 +100,8 @@ struct APIService: Service {
             try await application.run()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw TrimtabError(
-                "server.port_taken", "Something else listens on \(address).",
-                remedy: "Set api.bind to a free port, or stop the other.")
+                "api.bind", "The control API cannot listen on \(address): the port is taken.",
+                remedy: "Free the port, or set api.bind to another address.")
         }
     }
 }

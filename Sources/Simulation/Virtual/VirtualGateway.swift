@@ -34,7 +34,7 @@ struct VirtualGateway {
             id: id, at: now, startedAt: now, route: route.description, outcome: .upstreamError, status: 502, totalMs: 0)
         record.session = planned.session
         record.stream = planned.stream
-        record.policy = chosen.policy.version
+        record.policy = chosen.policy
         record.rollout = chosen.rollout
         record.step = chosen.step
         record.arm = Arm(chosen.arm)
@@ -44,7 +44,7 @@ struct VirtualGateway {
         for target in [chosen.target] + chosen.fallbacks {
             (record.target, record.provider, record.model) = (target.id, target.provider, target.model)
             guard let answer = simulator.answer(simulated, model: target.modelKey, nowMs: Double(now)) else { break }
-            finish(&record, answer, target, chosen.policy.timeouts)
+            finish(&record, answer, target, chosen.timeouts)
             if answer.outcome == .complete { quality = answer.quality }
             guard record.outcome == .upstreamError, let error = record.error else { break }
             record.attempts.append(
