@@ -18,7 +18,7 @@ final class PacedLoad: Sendable {
     private let state: Mutex<State>
 
     private struct State {
-        /// Used from the end: a connection that has just answered is the next to be used.
+        /// Used from the front, so that none stays idle so long that a server closes it.
         var free: [Int]
         /// When the request of each connection was due, seconds.
         var due: [Double]
@@ -37,6 +37,7 @@ final class PacedLoad: Sendable {
     /// - Throws: `TrimtabError` when an answer is not a good one or does not come.
     func run(rate: Double, seconds: Double) throws -> [Double] {
         let count = Int(rate * seconds)
+        state.withLock { $0.stopped = false }
         let sender = Thread { [self] in send(count, rate) }
         sender.start()
         defer { state.withLock { $0.stopped = true } }
@@ -71,7 +72,7 @@ final class PacedLoad: Sendable {
                     continue
                 }
                 let stopped = state.withLock { state in
-                    index = state.free.popLast()
+                    index = state.free.isEmpty ? nil : state.free.removeFirst()
                     if let index { state.due[index] = due }
                     return state.stopped
                 }
