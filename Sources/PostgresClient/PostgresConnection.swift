@@ -20,7 +20,8 @@ import CPostgres
 
     isolated deinit { if let handle = unsafe handle { unsafe PQfinish(handle) } }
 
-    /// - Throws: `PostgresError` of kind `connection` when the server cannot be reached or refuses.
+    /// - Throws: `PostgresError` of kind `connection` when the server cannot be reached; of kind `server` when it refuses for
+    ///   a reason that waiting does not mend: the database or the role.
     package static func connect(_ configuration: PostgresConfiguration) async throws -> PostgresConnection {
         let connection = PostgresConnection(executor: ThreadExecutor(name: "postgres"))
         try await connection.open(configuration)
@@ -40,7 +41,7 @@ import CPostgres
         guard let opened = unsafe opened else { throw PostgresError(.connection, "There is no memory to connect.") }
         unsafe handle = opened
         guard unsafe PQstatus(opened) == CONNECTION_OK else {
-            let error = PostgresError(.connection, unsafe message(of: opened))
+            let error = PostgresError(connecting: unsafe message(of: opened))
             close()
             throw error
         }

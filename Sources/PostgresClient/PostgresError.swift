@@ -13,6 +13,24 @@ package struct PostgresError: Error, Sendable, Equatable, CustomStringConvertibl
         self.constraint = constraint
     }
 
+    /// libpq tells of a connection that was not made in words only. What no retry mends is known by the server's own.
+    package init(connecting message: String) {
+        let missing = message.contains("\" does not exist")
+        let state: String? =
+            if missing, message.contains("FATAL:  database \"") {
+                "3D000"
+            } else if missing, message.contains("FATAL:  role \"") {
+                "28000"
+            } else if message.contains("authentication failed") || message.contains("no password supplied") {
+                "28P01"
+            } else if message.contains("no pg_hba.conf entry") {
+                "28000"
+            } else {
+                nil
+            }
+        self.init(state.map(Kind.server) ?? .connection, message)
+    }
+
     package enum Kind: Sendable, Equatable {
         /// The server refused; a five-character SQLSTATE.
         case server(String)
@@ -35,6 +53,8 @@ package struct PostgresError: Error, Sendable, Equatable, CustomStringConvertibl
     package var isCancelled: Bool { sqlState == "57014" }
     /// The transaction lost against another one and may be tried again.
     package var isConflict: Bool { sqlState == "40001" || sqlState == "40P01" }
+    /// The server does not let this role in, or has no such database.
+    package var isRefused: Bool { sqlState.map { $0.hasPrefix("28") || $0 == "3D000" } ?? false }
     /// The connection is of no more use.
     package var isConnectionLost: Bool {
         switch kind {

@@ -63,8 +63,11 @@ func storing<Value: Sendable>(_ body: () async throws -> Value) async throws -> 
     } catch let error as PostgresError where error.isConnectionLost || error.kind == .poolExhausted {
         throw TrimtabError(
             "store.unavailable", "PostgreSQL does not answer: \(error.message)",
-            remedy:
-                "See that the server of `state.postgres` runs and takes connections; the work goes on by itself then.")
+            remedy: "See that the server of `state.postgres.url` runs and takes connections.")
+    } catch let error as PostgresError where error.isRefused {
+        throw TrimtabError(
+            "store.refused", "PostgreSQL refuses the connection: \(error.message)",
+            remedy: "Correct `state.postgres.url`, or make the database and the role that it names.")
     }
 }
 

@@ -115,6 +115,31 @@ struct ConnectionTests {
         #expect(error?.isCancelled == true)
     }
 
+    /// Neither is mended by waiting, so neither is a lost connection.
+    @Test func aRefusalIsNotALostConnection() async throws {
+        let known = try await TestPostgres.database()
+        let database = try await TestPostgres.cluster.url(database: "never-made")
+        for (url, state) in [(database, "3D000"), (known.replacing("user=trimtab", with: "user=nobody"), "28000")] {
+            let error = await failure { try await PostgresConnection.connect(PostgresConfiguration(url: url)) }
+            #expect(error?.sqlState == state && error?.isRefused == true && error?.isConnectionLost == false, "\(url)")
+        }
+    }
+
+    @Test(arguments: [
+        ("connection to server at \"h\", port 1 failed: FATAL:  database \"x\" does not exist", "3D000"),
+        (
+            "connection to server at \"h\", port 1 failed: FATAL:  password authentication failed for user \"u\"",
+            "28P01"
+        ),
+        ("connection to server at \"h\", port 1 failed: fe_sendauth: no password supplied", "28P01"),
+        ("connection to server at \"h\", port 1 failed: FATAL:  sorry, too many clients already", nil),
+        ("connection to server at \"h\", port 1 failed: FATAL:  the database system is starting up", nil),
+        ("connection to server at \"h\", port 1 failed: Connection refused", nil),
+    ])
+    func refusalsAreKnownByTheirWords(message: String, state: String?) {
+        #expect(PostgresError(connecting: message).sqlState == state)
+    }
+
     @Test func anUnreachableServerIsAConnectionError() async throws {
         let error = await failure {
             try await PostgresConnection.connect(PostgresConfiguration(url: "host=/nonexistent dbname=x"))
