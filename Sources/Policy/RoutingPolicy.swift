@@ -18,6 +18,13 @@ package struct Target: Codable, Sendable, Equatable, Hashable {
         self.credentials = credentials
     }
 
+    /// Reads `provider/model`; `nil` if either part is missing.
+    package init?(parsing modelKey: String) {
+        let parts = modelKey.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+        self.init(provider: String(parts[0]), model: String(parts[1]))
+    }
+
     /// What estimates, prices and `allowed` globs are keyed by.
     package var modelKey: String { "\(provider)/\(model)" }
 

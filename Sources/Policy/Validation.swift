@@ -19,6 +19,10 @@ extension Route {
             found.append(.init(pointer, "\(value) is outside \(allowed.lowerBound)...\(allowed.upperBound)."))
         }
         range("/bad_below", badBelow, 0...1)
+        // Feedback is counted in bins of a hundredth.
+        if (0...1).contains(badBelow), abs(badBelow * 100 - (badBelow * 100).rounded()) > 1e-9 {
+            found.append(.init("/bad_below", "\(badBelow) is not a whole number of hundredths."))
+        }
         range("/holdout", holdout, 0...0.5)
         range("/exploration/share", exploration.share, 0...0.5)
         range("/objective/quality/floor", objective.quality.floor, 0...1)
@@ -45,8 +49,12 @@ extension Route.Guardrails {
 }
 
 extension RoutingPolicy {
-    /// - Parameter known: whether the configuration has this provider.
-    package func violations(provider known: (String) -> Bool) -> [Violation] {
+    /// - Parameters:
+    ///   - known: whether the configuration has this provider.
+    ///   - models: what a provider lists; nothing allows any model.
+    package func violations(
+        provider known: (String) -> Bool, models: (_ provider: String) -> [String] = { _ in [] }
+    ) -> [Violation] {
         var found: [Violation] = []
         if targets.isEmpty { found.append(.init("/targets", "A policy needs at least one target.")) }
         if targets.count > 32 {
@@ -67,6 +75,15 @@ extension RoutingPolicy {
                     .init(
                         "/targets/\(index)/provider",
                         "No provider '\(target.provider)' is configured. Add it under 'providers', or use one that is.")
+                )
+            }
+            let listed = models(target.provider)
+            if !listed.isEmpty, !listed.contains(target.model) {
+                found.append(
+                    .init(
+                        "/targets/\(index)/model",
+                        "The provider '\(target.provider)' lists no model '\(target.model)'. "
+                            + "It lists \(listed.prefix(20).joined(separator: ", ")).")
                 )
             }
         }

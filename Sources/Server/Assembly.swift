@@ -169,13 +169,14 @@ package final class Assembly: Sendable {
     /// A schema that is behind ends the start; a database that is away does not, because the gateway serves without it.
     private func checkSchema() async throws {
         do {
+            try await postgres.probe()
             let pending = try await Migrator(pool).pending()
             guard !pending.isEmpty else { return }
             throw TrimtabError(
                 "store.migrations_pending",
                 "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
                 remedy: "Run `trimtab migrate`, then start again.")
-        } catch let error as TrimtabError where error.code == "store.unavailable" {
+        } catch let error as TrimtabError where ["store.unavailable", "store.refused"].contains(error.code) {
             logger.warning(
                 "PostgreSQL is away at start; serving with the last routing table", metadata: ["error": "\(error)"])
         }

@@ -1,5 +1,3 @@
-import ControlLoop
-import Policy
 import Core
 import Foundation
 import Logging
@@ -24,11 +22,20 @@ package enum Commands {
 
     /// - Returns: the files that were applied.
     package static func migrate(_ source: SettingsSource) async throws -> [String] {
-        let pool = PostgresPool(PostgresConfiguration(url: try Settings(source).state.url))
+        try await withPool(Settings(source)) { try await Migrator($0).migrate() }
+    }
+
+    /// Connections for one piece of work, after one short attempt, so that nobody waits for a server that is away.
+    static func withPool<Value: Sendable>(
+        _ settings: Settings, _ body: (PostgresPool) async throws -> Value
+    ) async throws -> Value {
+        let configuration = PostgresConfiguration(url: settings.state.url)
+        try await configuration.probe()
+        let pool = PostgresPool(configuration)
         do {
-            let applied = try await Migrator(pool).migrate()
+            let value = try await body(pool)
             await pool.close()
-            return applied
+            return value
         } catch {
             await pool.close()
             throw error
@@ -40,30 +47,8 @@ package enum Commands {
         let reader = try SettingsReader(source)
         _ = try Settings(reader)
         try reader.finish()
-        return reader.entries.filter { !$0.key.contains("<") }
-    }
-
-    /// Routes whose settings in the store differ from the configuration's: PostgreSQL is the truth once a route exists.
-    ///
-    /// - Returns: one line a difference, or `nil` when the store does not answer.
-    package static func drift(_ source: SettingsSource) async throws -> [String]? {
-        let settings = try Settings(source)
-        let pool = PostgresPool(PostgresConfiguration(url: settings.state.url))
-        let store = PostgresControlStore(pool)
-        var lines: [String]? = []
-        for seeded in settings.routes {
-            guard let state = try? await store.state(of: seeded.route.name) else {
-                lines = nil
-                break
-            }
-            var stored = state.route
-            stored.baseline = seeded.route.baseline
-            if stored != seeded.route {
-                lines?.append("routes.\(seeded.route.name) differs from the store; the store is in force.")
-            }
-        }
-        await pool.close()
-        return lines
+        // What a map holds has entries of its own.
+        return reader.entries.filter { !$0.key.contains("<") && $0.type != "map" }
     }
 
     private static func makeLogger(_ settings: ObservabilitySettings) -> Logger {

@@ -6,6 +6,7 @@ import Rollouts
 import ServiceLifecycle
 package import Simulation
 import Statistics
+import UnixSignals
 
 /// What `trimtab simulate` runs.
 package enum Simulate {
@@ -57,6 +58,16 @@ package enum Simulate {
             prompts: data.map { .recorded($0.1.prompts(answeredBy: recorded.models)) }, shape: scenario.traffic,
             seed: options.seed)
         let client = try await ReplayClient(options, workload: workload, simulator: simulator)
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let interruption = Task {
+            for await _ in signals {
+                client.stop()
+                break
+            }
+            // A second one ends the process without waiting for open requests.
+            signal(SIGINT, SIG_DFL)
+            signal(SIGTERM, SIG_DFL)
+        }
         let timer = Task {
             guard let seconds else { return }
             try await Task.sleep(for: .seconds(seconds))
@@ -64,12 +75,20 @@ package enum Simulate {
         }
         let result = try await client.run()
         timer.cancel()
+        interruption.cancel()
         say("sent \(result.sent), completed \(result.completed), failed \(result.failed), dropped \(result.dropped)")
         if let cost = result.costPer1000 { say("cost per 1,000 requests: $\(StatusLines.number(cost, 3))") }
         if let p95 = result.p95Ms { say("p95 latency: \(Int(p95)) ms") }
         if let quality = result.quality.mean {
             say("mean quality of judged answers: \(StatusLines.number(quality, 3))")
         }
+        for (reason, count) in result.failures.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+            say("failed with \(reason): \(count)")
+        }
+        guard result.completed == 0, result.sent + result.dropped > 0 else { return }
+        throw TrimtabError(
+            "simulation.unavailable", "No request was answered well.",
+            remedy: "See that the gateway runs, the key is valid and the route exists.")
     }
 
     /// Runs the same loop on the virtual clock, from one seed.

@@ -71,19 +71,25 @@ struct Config: AsyncParsableCommand {
 
         func run() async throws {
             let source = try options.source()
-            let drift = try await Commands.drift(source)
-            print("The configuration is valid.")
-            guard let drift else { return print("PostgreSQL does not answer, so drift was not checked.") }
-            for line in drift { print(line) }
+            let notes = try await Commands.validate(source)
+            print((["The configuration is valid."] + notes).joined(separator: "\n"))
         }
     }
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Print every setting in force; secrets are redacted.")
         @OptionGroup var options: ConfigurationOptions
+        @Option(name: .shortAndLong, help: "table: `key = value` lines; json: one object of texts by key.")
+        var output: OutputFormat = .table
 
         func run() throws {
-            for entry in try Commands.show(options.source()) { print("\(entry.key) = \(entry.value)") }
+            let entries = try Commands.show(options.source())
+            switch output {
+            case .table: for entry in entries { print("\(entry.key) = \(entry.value)") }
+            case .json:
+                let values = entries.map { ($0.key, JSON.string($0.value)) }
+                print(JSON.object(Dictionary(values) { $1 }).pretty)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 import ControlLoop
 import Core
+import EventLog
 import Foundation
 import Gateway
 import Policy
@@ -48,18 +49,61 @@ import Testing
         ("gatway:\n  bind: 127.0.0.1:1\n", "gatway at config.yaml:1 is not a setting. Did you mean `gateway`?"),
         ("gateway:\n  bnd: 127.0.0.1:1\n", "gateway.bnd at config.yaml:2 is not a setting. Did you mean `bind`?"),
         ("gateway:\n  drain_s: soon\n", "gateway.drain_s = 'soon' (config.yaml:2) is not a number."),
-        ("gateway:\n  drain_s: -1\n", "gateway.drain_s = -1.0 is out of range. Allowed is 0.0 to 3600.0."),
+        (
+            "gateway:\n  drain_s: -1\n",
+            "gateway.drain_s = -1.0 (config.yaml:2) is out of range. Allowed is 0.0 to 3600.0."
+        ),
         ("gateway: 5\n", "gateway at config.yaml:1 is a single value, not a mapping."),
-        ("gateway:\n  bind: nowhere\n", "gateway.bind = 'nowhere' (as read) is not an address."),
+        ("gateway:\n  bind: nowhere\n", "gateway.bind = 'nowhere' (config.yaml:2) is not an address."),
         ("event_log:\n  kind: rabbit\n", "event_log.kind = 'rabbit' (config.yaml:2) is not one of embedded, kafka."),
         ("event_log:\n  kind: kafka\n", "event_log.kafka.properties.bootstrap.servers is not set."),
-        ("routes:\n  a:\n    targets: [nope/x]\n", "routes.a/targets/0/provider: No provider 'nope' is configured."),
-        ("routes:\n  a:\n    targets: [x]\n", "routes.a.targets: 'x' is not a target. Write provider/model."),
+        (
+            "routes:\n  a:\n    targets: [nope/x]\n",
+            "routes.a/targets/0/provider (config.yaml:3): No provider 'nope' is configured."
+        ),
+        (
+            "routes:\n  a:\n    targets: [x]\n",
+            "routes.a.targets: 'x' is not a target (config.yaml:3). Write provider/model."
+        ),
         (
             "rollouts:\n  steps: [0.5, 0.1, 1]\n",
-            "rollouts.steps = [0.5, 0.1, 1.0] is not a rising list that ends with 1."
+            "rollouts.steps = [0.5, 0.1, 1.0] (config.yaml:2) is not a rising list that ends with 1."
         ),
         ("a: [1\n", "config.yaml is not valid YAML"),
+        ("- a\n- b\n", "The configuration at config.yaml:1 is a list, not a mapping."),
+        (
+            "gateway:\n  tls: {certificate_file: a.pem}\n",
+            "gateway.tls.key_file is not set (config.yaml:2). Give both files"
+        ),
+        ("gateway:\n  tls: {key_file: a.pem}\n", "gateway.tls.certificate_file is not set (config.yaml:2)."),
+        ("gateway:\n  default_route: a b\n", "gateway.default_route = 'a b' (config.yaml:2) is not a route name."),
+        ("providers:\n  x:\n    base_url: host\n", "providers.x.base_url = 'host' (config.yaml:3) is not an address."),
+        (
+            "prices:\n  openai/gpt-4o:\n    input_usd_per_mtok: 1\n",
+            "prices.openai/gpt-4o.output_usd_per_mtok is not set (config.yaml:3)."
+        ),
+        (
+            "prices:\n  gpt-4o: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}\n",
+            "prices: 'gpt-4o' is not a model (config.yaml:2). Write provider/model."
+        ),
+        (
+            "providers:\n  p: {models: [a, b]}\nroutes:\n  r:\n    targets: [p/c]\n",
+            "routes.r/targets/0/model (config.yaml:5): The provider 'p' lists no model 'c'. It lists a, b."
+        ),
+        (
+            "providers:\n  p: {models: [a]}\nroutes:\n  r:\n    targets: [p/a]\n    fallbacks: [p/c]\n",
+            "The provider 'p' lists no model 'c'. It lists a."
+        ),
+        (
+            "providers:\n  p: {}\nroutes:\n  r:\n    targets: [p/a]\n    bad_below: 0.333\n",
+            "routes.r/bad_below (config.yaml:6): 0.333 is not a whole number of hundredths."
+        ),
+        ("secret: short\n", "secret (config.yaml:1) is shorter than 32 bytes."),
+        ("api:\n  bind: 127.0.0.1:8080\n", "api.bind (config.yaml:2) is the address of gateway.bind too."),
+        (
+            "state:\n  postgres:\n    url: mysql://me:secret@x/y\n",
+            "state.postgres.url (config.yaml:3) begins with 'mysql://'."
+        ),
     ])
     func whatIsWrongIsNamed(yaml: String, message: String) throws {
         let error = try #require(throws: TrimtabError.self) { _ = try Settings(SettingsSource(yaml: yaml)) }
@@ -73,6 +117,37 @@ import Testing
         }
         #expect(throws: TrimtabError.self) { _ = try Settings(SettingsSource(yaml: "", flags: ["gateway.bimd=x"])) }
         #expect(throws: TrimtabError.self) { _ = try SettingsSource(yaml: "", flags: ["gateway.bind"]) }
+        let error = #expect(throws: TrimtabError.self) { _ = try SettingsSource(yaml: "", flags: ["=3"]) }
+        #expect(error?.summary == "`--set =3` has no key.")
+    }
+
+    @Test func aStrongerSourceBeatsAListOfTheFile() throws {
+        let settings = try Settings(
+            SettingsSource(yaml: Self.valid, flags: ["routes.support-chat.allowed=openai/gpt-4o,x/y"]))
+        #expect(settings.routes.first?.route.allowed == ["openai/gpt-4o", "x/y"])
+    }
+
+    /// Client properties are free names, so each is shown as it is used, and what may be secret is not.
+    @Test func clientPropertiesAreLayeredAndShown() throws {
+        let yaml = "event_log:\n  kafka:\n    properties: {bootstrap.servers: a:1, sasl.password: hidden}\n"
+        let source = try SettingsSource(
+            yaml: yaml, flags: ["event_log.kafka.properties.bootstrap.servers=b:2"])
+        let properties = try Settings(source).eventLog.kafka.properties
+        #expect(properties == ["bootstrap.servers": "b:2", "sasl.password": "hidden"])
+        let shown = try Commands.show(source).filter { $0.key.hasPrefix("event_log.kafka.properties") }
+        #expect(shown.map(\.key).sorted() == properties.keys.sorted().map { "event_log.kafka.properties.\($0)" })
+        #expect(shown.map(\.value).sorted() == ["********", "b:2"])
+    }
+
+    @Test func aFolderAmongTheSecretsIsNamed() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "trimtab-secrets-\(UUID())")
+        try FileManager.default.createDirectory(
+            at: folder.appending(path: "inner"), withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let error = #expect(throws: TrimtabError.self) {
+            _ = try SettingsSource(file: nil, flags: [], environment: [:], secretsFolder: folder.path)
+        }
+        #expect(error?.summary.hasSuffix("inner is a folder within the secrets folder.") == true, "\(error as Any)")
     }
 
     @Test func secretsAreRedactedWhenShown() throws {

@@ -28,6 +28,7 @@ struct ControlLeader: Service {
     private func lead() async {
         var driver = driver
         var nextMaintenance: Int64 = 0
+        var outage = OutageLog()
         while !Task.isCancelled {
             do {
                 let epoch = try await lock.lead()
@@ -43,12 +44,17 @@ struct ControlLeader: Service {
                         nextMaintenance = now + Self.maintenanceMs
                     }
                 }
+                if let ms = outage.worked(at: currentMilliseconds()) {
+                    logger.notice("The control loop works again", metadata: ["after_ms": "\(ms)"])
+                }
                 try await Task.sleep(for: .milliseconds(tickMs))
             } catch is CancellationError {
                 return
             } catch {
                 metrics.set(.controlLeader, 0)
-                logger.warning("Control loop step failed", metadata: ["error": "\(error)"])
+                if outage.failed(at: currentMilliseconds()) {
+                    logger.warning("Control loop step failed", metadata: ["error": "\(error)"])
+                }
                 try? await Task.sleep(for: .seconds(1))
             }
         }

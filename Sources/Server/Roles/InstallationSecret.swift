@@ -6,18 +6,14 @@ package import Foundation
 /// All roles of one installation need the same one.
 package enum InstallationSecret {
     package static let fileName = "secret.key"
+    /// Shorter ones could be guessed.
+    package static let minimumBytes = 32
 
     /// - Throws: `TrimtabError` `server.data_folder` when the folder cannot be made or read.
     package static func load(configured: String?, folder: String) throws -> Data {
-        if let configured {
-            guard configured.utf8.count >= 32 else {
-                throw TrimtabError(
-                    "config.out_of_range", "secret is shorter than 32 bytes.", remedy: "Give at least 32 random bytes.")
-            }
-            return Data(configured.utf8)
-        }
+        if let configured { return Data(configured.utf8) }
         let path = "\(folder)/\(fileName)"
-        if let data = FileManager.default.contents(atPath: path), data.count >= 32 { return data }
+        if let data = FileManager.default.contents(atPath: path), data.count >= minimumBytes { return data }
         let fresh = SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }
         try PrivateFile.write(fresh, to: path)
         return fresh

@@ -14,12 +14,15 @@ struct Seeding: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var outage = OutageLog()
             while !Task.isCancelled {
                 do {
                     if assembly.roles.contains(.control) { try await seed() }
                     break
                 } catch {
-                    assembly.logger.warning("Seeding waits for PostgreSQL", metadata: ["error": "\(error)"])
+                    if outage.failed(at: currentMilliseconds()) {
+                        assembly.logger.warning("Seeding waits for PostgreSQL", metadata: ["error": "\(error)"])
+                    }
                     try? await Task.sleep(for: .seconds(1))
                 }
             }

@@ -42,7 +42,8 @@ extension RolloutPlan {
             steps.allSatisfy({ $0 > 0 })
         else {
             throw TrimtabError(
-                "config.out_of_range", "\(reader.path).steps = \(steps) is not a rising list that ends with 1.",
+                "config.out_of_range",
+                "\(reader.path).steps = \(steps) (\(reader.origin("steps"))) is not a rising list that ends with 1.",
                 remedy: "For example [0.01, 0.05, 0.1, 0.25, 0.5, 1].")
         }
         minStepMs = try reader.seconds("min_step_s", defaultMs: minStepMs, 0...604_800, "Shortest time of a step.")

@@ -14,7 +14,8 @@ extension GatewaySettings {
             "default_route", "Route that serves models nobody configured; absent refuses them.")
         {
             guard let name = RouteName(text) else {
-                throw reader.malformed("default_route", text, "as read", "a route name", remedy: "Name a route.")
+                throw reader.malformed(
+                    "default_route", text, reader.origin("default_route"), "a route name", remedy: "Name a route.")
             }
             defaultRoute = name
         }
@@ -46,7 +47,14 @@ extension GatewaySettings {
         let certificate = try tls.optionalString(
             "certificate_file", "PEM file; with key_file, clients connect over TLS.")
         let key = try tls.optionalString("key_file", "PEM file of the private key.")
-        if let certificate, let key { self.tls = TLS(certificateFile: certificate, keyFile: key) }
+        switch (certificate, key) {
+        case (let certificate?, let key?): self.tls = TLS(certificateFile: certificate, keyFile: key)
+        case (nil, nil): break
+        case (_, nil), (nil, _):
+            throw tls.missing(
+                key == nil ? "key_file" : "certificate_file",
+                remedy: "Give both files to serve TLS, or neither to serve plain HTTP.")
+        }
         try tls.finish()
     }
 }
@@ -56,7 +64,8 @@ extension ProviderSettings {
         let url = try reader.string(
             "base_url", default: "https://api.openai.com/v1", "What /chat/completions is appended to.")
         guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
-            throw reader.malformed("base_url", url, "as read", "an address", remedy: "Begin with http:// or https://.")
+            throw reader.malformed(
+                "base_url", url, reader.origin("base_url"), "an address", remedy: "Begin with http:// or https://.")
         }
         self.init(
             id: id, baseURL: url,
@@ -143,6 +152,14 @@ package struct StateSettings: Sendable, Equatable {
             "url", default: "postgresql://127.0.0.1:5432/trimtab", secret: true, "Connection string, as libpq reads it."
         )
         connections = try postgres.int("connections", default: 6, 2...64, "Connections, each with a thread of its own.")
+        if let scheme = url.firstRange(of: "://"),
+            !["postgresql", "postgres"].contains(String(url[..<scheme.lowerBound]))
+        {
+            // The rest of it may hold a password.
+            throw postgres.wrong(
+                "url", "begins with '\(url[..<scheme.upperBound])'",
+                remedy: "Write postgresql://user@host:5432/database, or libpq's key=value form.")
+        }
         try postgres.finish()
         retentionDays = try reader.int(
             "retention_days", default: 30, 1...3_650, "How long requests, windows and evidence are kept.")

@@ -1,4 +1,5 @@
 import Core
+import Gateway
 package import Policy
 
 /// A route as the configuration seeds it: PostgreSQL is the truth once it is made.
@@ -7,7 +8,7 @@ package struct RouteSettings: Sendable, Equatable {
     package var firstPolicy: RoutingPolicy
 
     /// - Throws: `TrimtabError` `config.…` naming the key.
-    init(_ reader: SettingsReader, name: String) throws {
+    init(_ reader: SettingsReader, name: String, providers: [ProviderSettings]) throws {
         guard let routeName = RouteName(name) else {
             throw TrimtabError(
                 "config.malformed", "\(reader.path): '\(name)' is not a route name.",
@@ -40,19 +41,30 @@ package struct RouteSettings: Sendable, Equatable {
             targets: try (targets + fallbacks.filter { !targets.contains($0) }).map { try Self.target($0, reader) },
             fallbacks: fallbacks, timeouts: try Self.timeouts(reader.section("timeouts")))
         for violation in route.violations() {
-            throw TrimtabError(
-                "config.out_of_range", "\(reader.path)\(violation.pointer): \(violation.detail)", remedy: "Correct it.")
+            throw Self.problem(reader, violation, remedy: "Correct it.")
+        }
+        // The reference is written without any.
+        guard !reader.isTemplate else { return }
+        let models = Dictionary(providers.map { ($0.id, $0.models) }) { $1 }
+        for violation in firstPolicy.violations(provider: { models[$0] != nil }, models: { models[$0] ?? [] }) {
+            throw Self.problem(reader, violation, remedy: "Correct the route, or what its provider lists.")
         }
     }
 
+    private static func problem(_ reader: SettingsReader, _ violation: Violation, remedy: String) -> TrimtabError {
+        let key = violation.pointer.split(separator: "/").first.map(String.init) ?? ""
+        return TrimtabError(
+            "config.out_of_range",
+            "\(reader.path)\(violation.pointer) (\(reader.origin(key))): \(violation.detail)", remedy: remedy)
+    }
+
     private static func target(_ text: String, _ reader: SettingsReader) throws -> Target {
-        guard let slash = text.firstIndex(of: "/"), slash != text.startIndex, text.index(after: slash) != text.endIndex
-        else {
+        guard let target = Target(parsing: text) else {
             throw TrimtabError(
-                "config.malformed", "\(reader.path).targets: '\(text)' is not a target.",
+                "config.malformed", "\(reader.path).targets: '\(text)' is not a target (\(reader.origin("targets"))).",
                 remedy: "Write provider/model.")
         }
-        return Target(provider: String(text[..<slash]), model: String(text[text.index(after: slash)...]))
+        return target
     }
 
     private static func objective(_ reader: SettingsReader) throws -> Objective {

@@ -47,6 +47,9 @@ package struct Settings: Sendable {
         secret = try reader.optionalString(
             "secret", secret: true,
             "What keys and tokens are hashed with, at least 32 bytes; absent makes one in the data folder.")
+        if let secret, secret.utf8.count < InstallationSecret.minimumBytes {
+            throw reader.wrong("secret", "is shorter than 32 bytes", remedy: "Give at least 32 random bytes.")
+        }
         let gatewayReader = try reader.section("gateway")
         let gatewayID = try gatewayReader.string(
             "id", default: Self.hostName, "Names this gateway; unique among all gateways.")
@@ -60,29 +63,23 @@ package struct Settings: Sendable {
         try kafka.finish()
         providers = try reader.map("providers", template: "provider") { try ProviderSettings($0, id: $1) }
         prices = try Self.prices(reader)
-        routes = try reader.map("routes", template: "route") { try RouteSettings($0, name: $1) }
+        let known = providers
+        routes = try reader.map("routes", template: "route") { try RouteSettings($0, name: $1, providers: known) }
         stream = try StreamRoleSettings(reader.section("stream"))
         control = try ControlRoleSettings(reader)
         control.loop.catalog = providers.flatMap { provider in
             provider.models.map { Target(provider: provider.id, model: $0) }
         }
         state = try StateSettings(reader.section("state"))
-        api = try ControlAPISettings(reader.section("api"))
+        let apiReader = try reader.section("api")
+        api = try ControlAPISettings(apiReader)
+        guard api.port != gateway.port || api.port == 0 || api.host != gateway.host else {
+            throw apiReader.wrong(
+                "bind", "is the address of gateway.bind too", remedy: "Give each a port of its own.")
+        }
         api.providers = providers.map { ProviderSummary(name: $0.id, baseURL: $0.baseURL, models: $0.models) }
         observability = try ObservabilitySettings(reader.section("observability"))
         simulation = try SimulationSettings(reader.section("simulation"))
-        try checkReferences()
-    }
-
-    private func checkReferences() throws {
-        let known = Set(providers.map(\.id))
-        for seeded in routes {
-            let violations = seeded.firstPolicy.violations { known.contains($0) }
-            guard let first = violations.first else { continue }
-            throw TrimtabError(
-                "config.malformed", "routes.\(seeded.route.name)\(first.pointer): \(first.detail)",
-                remedy: "Correct the route, or add the provider.")
-        }
     }
 
     private static func prices(_ reader: SettingsReader) throws -> [String: TokenPrice] {
@@ -92,10 +89,20 @@ package struct Settings: Sendable {
                 "cached_input_usd_per_mtok", limit, "US dollars per million cached input tokens.")
             let write = try reader.optionalDouble(
                 "cache_write_usd_per_mtok", limit, "US dollars per million tokens written to the cache.")
-            let input = try reader.double(
-                "input_usd_per_mtok", default: 0, limit, "US dollars per million input tokens.")
-            let output = try reader.double(
-                "output_usd_per_mtok", default: 0, limit, "US dollars per million output tokens.")
+            let input = try reader.optionalDouble(
+                "input_usd_per_mtok", limit, "US dollars per million input tokens; needed.")
+            let output = try reader.optionalDouble(
+                "output_usd_per_mtok", limit, "US dollars per million output tokens; needed.")
+            guard let input, let output else {
+                throw reader.missing(
+                    input == nil ? "input_usd_per_mtok" : "output_usd_per_mtok",
+                    remedy: "Give both prices, or leave the model out while its price is not known.")
+            }
+            guard Target(parsing: name) != nil else {
+                throw TrimtabError(
+                    "config.malformed", "prices: '\(name)' is not a model (\(reader.origin())).",
+                    remedy: "Write provider/model.")
+            }
             func nano(_ dollars: Double) -> Int64 { Int64((dollars * 1e9).rounded()) }
             return (
                 name,

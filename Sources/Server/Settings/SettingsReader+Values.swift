@@ -71,7 +71,7 @@ extension SettingsReader {
             (0...65_535).contains(port),
             colon != value.startIndex
         else {
-            throw malformed(key, value, "as read", "an address", remedy: "Write host:port, for example \(fallback).")
+            throw malformed(key, value, origin(key), "an address", remedy: "Write host:port, for example \(fallback).")
         }
         let host = value[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
         return (host, port)
@@ -80,7 +80,7 @@ extension SettingsReader {
     func doubles(_ key: String, default fallback: [Double], _ summary: String) throws -> [Double] {
         try list(key, default: fallback.map { "\($0)" }, summary).map { text in
             guard let value = Double(text) else {
-                throw malformed(key, text, "as read", "a number", remedy: "Write a list of numbers.")
+                throw malformed(key, text, origin(key), "a number", remedy: "Write a list of numbers.")
             }
             return value
         }
@@ -97,7 +97,8 @@ extension SettingsReader {
     private func check<Value: Comparable>(_ key: String, _ value: Value, _ range: ClosedRange<Value>) throws {
         guard !range.contains(value) else { return }
         throw TrimtabError(
-            "config.out_of_range", "\(path.isEmpty ? key : "\(path).\(key)") = \(value) is out of range.",
+            "config.out_of_range",
+            "\(path.isEmpty ? key : "\(path).\(key)") = \(value) (\(origin(key))) is out of range.",
             remedy: "Allowed is \(range.lowerBound) to \(range.upperBound).")
     }
 }

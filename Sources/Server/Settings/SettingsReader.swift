@@ -46,6 +46,9 @@ package final class SettingsReader {
 
     package var entries: [Entry] { log.entries }
 
+    /// Whether this only tells the reference which keys there are.
+    var isTemplate: Bool { path.contains("<") }
+
     private func full(_ key: String) -> String { path.isEmpty ? key : key.isEmpty ? path : "\(path).\(key)" }
 
     private func child(_ key: String) -> Node? {
@@ -86,15 +89,29 @@ package final class SettingsReader {
         }
     }
 
-    /// The text of a leaf in the strongest layer that has it, and what that layer is called.
-    func text(_ key: String) throws -> (text: String, origin: String)? {
-        let child = child(key)
+    /// The text of a leaf in the layers above the file.
+    private func stronger(_ key: String) -> (text: String, origin: String)? {
         let dotted = full(key)
         let variable = "TRIMTAB_" + dotted.uppercased().map { $0.isLetter || $0.isNumber ? $0 : "_" }
         log.used.formUnion([dotted, variable])
         if let text = source.flags[dotted] { return (text, "`--set`") }
         if let text = source.environment[variable] { return (text, variable) }
         if let text = source.secretFiles[dotted] { return (text, "secret file \(dotted)") }
+        return nil
+    }
+
+    /// Where the value of a key comes from, for messages; the key of this section itself when empty.
+    func origin(_ key: String = "") -> String {
+        if key.isEmpty { return node.map(place) ?? source.file }
+        if let stronger = stronger(key) { return stronger.origin }
+        guard let child = node?.mapping?[key], child.null == nil else { return "its default" }
+        return place(child)
+    }
+
+    /// The text of a leaf in the strongest layer that has it, and what that layer is called.
+    func text(_ key: String) throws -> (text: String, origin: String)? {
+        let child = child(key)
+        if let stronger = stronger(key) { return stronger }
         guard let child, child.null == nil else { return nil }
         guard let scalar = child.scalar else {
             throw problem(key, child, "is \(child.kind), not a single value", remedy: "Write one value.")
@@ -116,14 +133,13 @@ package final class SettingsReader {
     func list(_ key: String, default fallback: [String], _ summary: String) throws -> [String] {
         let child = child(key)
         var value = fallback
-        if let sequence = child?.sequence {
+        if stronger(key) == nil, let sequence = child?.sequence {
             value = try sequence.map { item in
                 guard let text = item.scalar?.string else {
                     throw problem(key, item, "holds \(item.kind)", remedy: "Write a list of single values.")
                 }
                 return text
             }
-            log.used.insert(full(key))
         } else if let (text, _) = try text(key) {
             value = text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         }
@@ -133,17 +149,29 @@ package final class SettingsReader {
         return value
     }
 
-    /// Free name-to-text pairs.
+    /// Free name-to-text pairs, from the file and, by `key.name`, from flags and secret files.
     func pairs(_ key: String, _ summary: String) throws -> [String: String] {
         let section = try section(key)
         note(key, "map", "", "", summary, secret: false, value: "")
-        guard let mapping = section.node?.mapping else { return [:] }
-        return try mapping.reduce(into: [:]) { result, pair in
-            guard let name = pair.key.string, let text = pair.value.scalar?.string else {
-                throw problem(key, pair.value, "holds \(pair.value.kind)", remedy: "Write `name: value` pairs.")
+        var pairs: [String: String] = [:]
+        for (nameNode, value) in section.node?.mapping ?? Node.Mapping([]) {
+            guard let name = nameNode.string, let text = value.scalar?.string else {
+                throw problem(key, value, "holds \(value.kind)", remedy: "Write `name: value` pairs.")
             }
-            result[name] = text
+            pairs[name] = text
         }
+        let prefix = full(key) + "."
+        for layer in [source.secretFiles, source.flags] {
+            for (dotted, text) in layer where dotted.hasPrefix(prefix) && dotted.count > prefix.count {
+                pairs[String(dotted.dropFirst(prefix.count))] = text
+                log.used.insert(dotted)
+            }
+        }
+        for (name, text) in pairs.sorted(by: { $0.key < $1.key }) {
+            let isSecret = ["password", "secret", "key"].contains { name.lowercased().contains($0) }
+            section.note(name, "text", "", "", summary, secret: isSecret, value: text)
+        }
+        return pairs
     }
 
     /// Complains about the first key that nobody asked for.
@@ -177,7 +205,18 @@ package final class SettingsReader {
     private func place(_ node: Node) -> String { node.mark.map { "\(source.file):\($0.line)" } ?? source.file }
 
     func problem(_ key: String, _ node: Node?, _ what: String, remedy: String) -> TrimtabError {
-        TrimtabError("config.malformed", "\(full(key)) at \(node.map(place) ?? source.file) \(what).", remedy: remedy)
+        let name = full(key).isEmpty ? "The configuration" : full(key)
+        return TrimtabError(
+            "config.malformed", "\(name) at \(node.map(place) ?? source.file) \(what).", remedy: remedy)
+    }
+
+    /// A value that is read but cannot be used.
+    func wrong(_ key: String, _ what: String, remedy: String) -> TrimtabError {
+        TrimtabError("config.malformed", "\(full(key)) (\(origin(key))) \(what).", remedy: remedy)
+    }
+
+    func missing(_ key: String, remedy: String) -> TrimtabError {
+        TrimtabError("config.missing", "\(full(key)) is not set (\(origin())).", remedy: remedy)
     }
 
     func malformed(_ key: String, _ text: String, _ origin: String, _ type: String, remedy: String) -> TrimtabError {

@@ -43,19 +43,20 @@ package struct SettingsSource: Sendable {
 
     private static func parse(_ flags: [String]) throws -> [String: String] {
         try flags.reduce(into: [:]) { result, flag in
-            guard let mark = flag.firstIndex(of: "=") else {
-                throw TrimtabError("config.flag", "`--set \(flag)` has no value.", remedy: "Write `--set key=value`.")
+            guard let mark = flag.firstIndex(of: "="), mark != flag.startIndex else {
+                let lack = flag.hasPrefix("=") ? "key" : "value"
+                throw TrimtabError("config.flag", "`--set \(flag)` has no \(lack).", remedy: "Write `--set key=value`.")
             }
             result[String(flag[..<mark])] = String(flag[flag.index(after: mark)...])
         }
     }
 
-    private static func read(_ path: String) throws -> String {
+    private static func read(_ path: String, _ what: String = "The configuration file") throws -> String {
         do {
             return try String(contentsOfFile: path, encoding: .utf8)
         } catch {
             throw TrimtabError(
-                "config.unreadable", "The configuration file \(path) cannot be read.",
+                "config.unreadable", "\(what) \(path) cannot be read.",
                 remedy: "Check that it exists, is UTF-8 text and may be read by this user.")
         }
     }
@@ -77,7 +78,14 @@ package struct SettingsSource: Sendable {
                 "config.secrets", "The secrets folder \(folder) cannot be read.", remedy: "Name a folder that exists.")
         }
         return try names.filter { !$0.hasPrefix(".") }.reduce(into: [:]) { result, name in
-            result[name] = try read("\(folder)/\(name)").trimmingCharacters(in: .whitespacesAndNewlines)
+            let path = "\(folder)/\(name)"
+            var isFolder: ObjCBool = false
+            if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+                throw TrimtabError(
+                    "config.secrets", "\(path) is a folder within the secrets folder.",
+                    remedy: "Keep one file for each secret there, named after its key.")
+            }
+            result[name] = try read(path, "The secret file").trimmingCharacters(in: .whitespacesAndNewlines)
         }
     }
 }
