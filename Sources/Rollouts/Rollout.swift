@@ -99,7 +99,12 @@ package enum RolloutPhase: Codable, Sendable, Equatable {
         }
     }
 
-    /// `progressing`, `paused`, `promoted`, `rolled_back`, `aborted`, `inconclusive` or `no_data`.
+    /// Every `name` there is.
+    package static let names = [
+        "progressing", "paused", "promoted", "rolled_back", "aborted", "inconclusive", "no_data",
+    ]
+
+    /// One of `names`.
     package var name: String {
         switch self {
         case .progressing: "progressing"

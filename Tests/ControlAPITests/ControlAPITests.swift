@@ -169,7 +169,7 @@ import Testing
         try await TestServer.run { server in
             let path = "/api/v1/routes/support-chat/policies"
             let body =
-                #"{"reason":"try","parent":2,"targets":[{"provider":"sim","model":"new"}],"fallbacks":["sim/new"]}"#
+                #"{"reason":"try","parent":2,"targets":[{"provider":"sim","model":"m"}],"fallbacks":["sim/m"]}"#
             let made = try await server.send("POST", path, as: .operator, body: body)
             #expect(made.status == 201 && made.header("Location") == path + "/3")
             let author = try made.json()["created_by"] as? String

@@ -27,6 +27,11 @@ import Testing
             #"{"targets":[{"provider":"acme","model":"m"}],"selector":{"kind":"weighted","weights":{"x":1}}}"#
         ),
         (
+            "unlisted-model", "POST", "/api/v1/routes/support-chat/policies",
+            #"{"targets":[{"provider":"sim","model":"strnog-1"}]}"#
+        ),
+        ("split-hundredths", "PUT", "/api/v1/routes/support-chat", #"{"name":"support-chat","bad_below":0.333}"#),
+        (
             "unknown-selector", "POST", "/api/v1/routes/support-chat/policies",
             #"{"targets":[{"provider":"sim","model":"m"}],"selector":{"kind":"magic"}}"#
         ),
@@ -37,9 +42,12 @@ import Testing
             "start-bad-goal", "POST", "/api/v1/rollouts",
             #"{"route":"support-chat","policy":2,"goal":"more","reason":"x"}"#
         ),
+        ("start-empty-reason", "POST", "/api/v1/rollouts", #"{"route":"support-chat","policy":2,"reason":" "}"#),
         ("not-an-id", "GET", "/api/v1/decisions/17", nil),
         ("bad-cursor", "GET", "/api/v1/decisions?cursor=zzz", nil),
         ("bad-limit", "GET", "/api/v1/decisions?limit=1000", nil),
+        ("bad-status", "GET", "/api/v1/decisions?status=bogus", nil),
+        ("bad-state", "GET", "/api/v1/rollouts?state=bogus", nil),
         ("unknown-parameter", "GET", "/api/v1/decisions?colour=red", nil),
         ("windows-without-route", "GET", "/api/v1/windows", nil),
         ("windows-too-fine", "GET", "/api/v1/windows?route=support-chat&from=0&to=100000000&step_ms=1", nil),
@@ -83,7 +91,7 @@ import Testing
         try await TestServer.run { server in
             let reply = try await server.send(
                 "POST", "/api/v1/keys", body: "name=x", headers: ["Content-Type": "application/x-www-form-urlencoded"])
-            #expect(reply.status == 415)
+            #expect(reply.status == 415 && reply.text.contains("Content type not taken"))
         }
     }
 }

@@ -36,7 +36,9 @@ struct TestServer: Sendable {
         if filled { try Fixture.fill(store) }
         var settings = ControlAPISettings()
         settings.port = 0
-        settings.providers = [ProviderSummary(name: "sim", baseURL: "http://127.0.0.1:1/v1", models: ["strong-1"])]
+        settings.providers = [
+            ProviderSummary(name: "sim", baseURL: "http://127.0.0.1:1/v1", models: ["strong-1", "cheap-1", "m", "4"])
+        ]
         settings.version = "1.2.3"
         settings.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var hooks = ControlAPI.Hooks(now: { Fixture.now })

@@ -80,6 +80,12 @@ extension Call {
         return id
     }
 
+    /// One of a closed list of values in the query.
+    func choice(_ name: String, _ allowed: [String]) throws -> String? {
+        guard let text = query[name], !allowed.contains(text) else { return query[name] }
+        throw Violation("?\(name)", "'\(text)' is not one of \(allowed.joined(separator: ", ")).")
+    }
+
     /// A whole number of the query.
     func number(_ name: String) throws -> Int64? {
         guard let text = query[name] else { return nil }

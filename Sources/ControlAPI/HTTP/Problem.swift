@@ -91,6 +91,7 @@ struct Problem: Error {
         case 405: "Method not possible"
         case 409: "Conflict"
         case 413: "Body too large"
+        case 415: "Content type not taken"
         case 422: "Not valid"
         case 503: "Not available"
         default: "Internal error"
@@ -123,7 +124,7 @@ extension Problem {
         case _ where kind.hasPrefix("no_") || kind == "not_found" || kind.hasPrefix("unknown_"): 404
         case "exists", "conflict", "not_active", "active", "busy", "ended", "in_use", "not_proposed": 409
         case "invalid": 422
-        case "unavailable", "connection_lost", "timeout", "away", "unreachable", "closed", "full": 503
+        case "unavailable", "refused", "connection_lost", "timeout", "away", "unreachable", "closed", "full": 503
         default: code.hasPrefix("command.") || code.hasPrefix("rollout.") || code.hasPrefix("decision.") ? 409 : 500
         }
     }

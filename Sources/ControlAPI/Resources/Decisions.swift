@@ -12,7 +12,8 @@ extension ControlAPI {
             query: ["route", "status", "limit", "cursor"]
         ) { api, call in
             let page = try await call.page(
-                state: call.query["status"], id: \Decision.id, view: { DecisionView(decision: $0, whole: false) }
+                state: try call.choice("status", Decision.Status.allCases.map(\.rawValue)), id: \Decision.id,
+                view: { DecisionView(decision: $0, whole: false) }
             ) { try await api.store.decisions($0) }
             return Answer.json(page)
         },

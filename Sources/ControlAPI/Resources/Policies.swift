@@ -65,8 +65,8 @@ extension ControlAPI {
     ]
 
     func policyViolations(_ policy: RoutingPolicy) -> [Violation] {
-        let known = Set(settings.providers.map(\.name))
-        return policy.violations { known.contains($0) }
+        let models = Dictionary(settings.providers.map { ($0.name, $0.models) }) { $1 }
+        return policy.violations(provider: { models[$0] != nil }, models: { models[$0] ?? [] })
     }
 
     /// The policy named in the path.

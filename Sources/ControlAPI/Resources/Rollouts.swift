@@ -1,5 +1,6 @@
 import ControlLoop
 import Core
+import Foundation
 import Hummingbird
 import Policy
 import Rollouts
@@ -11,7 +12,8 @@ extension ControlAPI {
             query: ["route", "state", "limit", "cursor"]
         ) { api, call in
             let page = try await call.page(
-                state: call.query["state"], id: \Rollout.id, view: { RolloutView(rollout: $0, whole: false) }
+                state: try call.choice("state", RolloutPhase.names), id: \Rollout.id,
+                view: { RolloutView(rollout: $0, whole: false) }
             ) { try await api.store.rollouts($0) }
             return Answer.json(page)
         },
@@ -56,13 +58,15 @@ extension ControlAPI {
 
     private func startRollout(_ call: Call) async throws -> Response {
         let body = try call.decode(StartBody.self)
+        let reason = (body.reason ?? "started by hand").trimmingCharacters(in: .whitespacesAndNewlines)
+        guard !reason.isEmpty else { throw Violation("/reason", "A reason is not empty. Say why, or leave it out.") }
         guard try await store.state(of: body.route) != nil else {
             throw Violation("/route", "There is no route '\(body.route)'.")
         }
         guard try await store.policy(body.route, version: body.policy) != nil else {
             throw Violation("/policy", "The route '\(body.route)' has no policy version \(body.policy).")
         }
-        let command = Command.startRollout(policy: body.policy, goal: body.goal ?? .neutral, reason: body.reason)
+        let command = Command.startRollout(policy: body.policy, goal: body.goal ?? .neutral, reason: reason)
         let result = try await commands.handle(command, route: body.route, by: call.actor)
         var response = Answer.json(CommandView(result: result), status: result.rollout == nil ? 200 : 201)
         if let id = result.rollout { response.headers[.location] = "/api/v1/rollouts/\(id)" }
@@ -74,7 +78,7 @@ private struct StartBody: RequestBody {
     let route: RouteName
     let policy: Int
     let goal: RolloutPlan.Goal?
-    let reason: String
+    let reason: String?
 
     static let shape = Shape.object(["route": .value, "policy": .value, "goal": .value, "reason": .value])
 }
