@@ -15,7 +15,7 @@ struct Decisions: AsyncParsableCommand {
         func run() async throws {
             let path = query("decisions", [("route", route), ("status", status), ("limit", String(limit))])
             client.show(try await client.send("GET", path)) {
-                Table.page($0, Decisions.columns, empty: "No decisions yet.")
+                Table.page($0, Decisions.columns, empty: "No decisions yet.", more: "raise --limit")
             }
         }
     }

@@ -36,8 +36,8 @@ struct Keys: AsyncParsableCommand {
         @OptionGroup var client: ClientOptions
 
         func run() async throws {
-            client.show(try await client.send("DELETE", "keys/\(segment(name))")) { _ in "The key '\(name)' is revoked."
-            }
+            _ = try await client.send("DELETE", "keys/\(segment(name))")
+            client.show(Access.revoked(name)) { _ in "The key '\(name)' is revoked." }
         }
     }
 }
@@ -47,6 +47,8 @@ enum Access {
     static let times = [
         Column("created") { Table.time($0["created_at"]) }, Column("revoked") { Table.time($0["revoked_at"]) },
     ]
+
+    static func revoked(_ name: String) -> JSON { .object(["name": .string(name), "revoked": .bool(true)]) }
 
     static func created(_ answer: JSON) -> String {
         "\(answer["secret"].text)\nThis is shown once; '\(answer["name"].text)' cannot be read again."

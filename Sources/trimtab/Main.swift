@@ -9,7 +9,7 @@ struct Trimtab: AsyncParsableCommand {
         abstract: "Keeps LLM traffic on the best trade-off of cost, latency and quality.",
         discussion: """
             Commands that look and change speak to the control API at TRIMTAB_URL (default http://127.0.0.1:8081) with \
-            the token in TRIMTAB_TOKEN, else with the one in the data folder.
+            the token in TRIMTAB_TOKEN, else with the one in the data folder (TRIMTAB_DATA_DIR, if it is not the default).
             """,
         version: Build.version,
         groupedSubcommands: [
@@ -58,10 +58,16 @@ struct Failure: Error {
     /// the rest.
     static func status(of error: TrimtabError) -> ExitStatus {
         if error.code.hasSuffix(".unavailable") || error.code.hasSuffix(".in_use") { return .unavailable }
+        switch error.code {
+        case "store.refused", "simulation.bind": return .configuration
+        // Not the server's fault but that of the program or its files.
+        case "store.migration_edited", "store.migration_failed", "store.schema_newer": return .software
+        default: break
+        }
         return switch error.code.split(separator: ".").first {
         case "config", "gateway", "api", "event_log", "local_log", "server": .configuration
         case "store", "postgres": .unavailable
-        case "simulation", "file": .usage
+        case "simulation", "file", "usage": .usage
         default: .software
         }
     }

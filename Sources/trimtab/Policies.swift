@@ -43,7 +43,7 @@ struct Policies: AsyncParsableCommand {
             client.show(try await client.send("POST", "routes/\(segment(route))/policies", body: body)) {
                 let version = $0["version"].text
                 return "Policy \(version) is kept. Roll it out with "
-                    + "`trimtab rollouts start \(route) --policy \(version) --reason …`."
+                    + "`trimtab rollouts start \(route) --policy \(version)`."
             }
         }
     }
@@ -88,7 +88,7 @@ struct Policies: AsyncParsableCommand {
         Column("version", "version", right: true), Column("parent", "parent", right: true),
         Column("created") { Table.time($0["created_at"]) },
         Column("targets") { $0["targets"].list.map { $0["id"].text }.joined(separator: ", ") },
-        Column("hash", "content_hash"), Column("reason", "reason"),
+        Column("hash", "content_hash"), Column("reason") { Table.short($0["reason"].text) },
     ]
 
     private static func describe(_ policy: JSON) -> String {

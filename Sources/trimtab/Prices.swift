@@ -3,7 +3,7 @@ import Core
 
 struct Prices: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "What models cost.", subcommands: [List.self, Set.self])
+        abstract: "What models cost.", subcommands: [List.self, Set.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List prices, US dollars per million tokens.")
@@ -34,8 +34,9 @@ struct Prices: AsyncParsableCommand {
         @OptionGroup var client: ClientOptions
 
         func validate() throws {
-            if !unknown, inputPrice == nil || outputPrice == nil {
-                throw ValidationError("Give --input-price and --output-price, or --unknown.")
+            let prices = [inputPrice, outputPrice, cachedInputPrice, cacheWritePrice]
+            if unknown ? prices.contains(where: { $0 != nil }) : inputPrice == nil || outputPrice == nil {
+                throw ValidationError("Give --input-price and --output-price, or --unknown alone.")
             }
         }
 

@@ -14,7 +14,7 @@ struct Rollouts: AsyncParsableCommand {
         @Argument var route: String
         @Option(help: "The version to try.") var policy: Int
         @Option(help: "What promotion needs: cheaper, better, or neutral (nothing worse).") var goal: Goal = .neutral
-        @Option(help: "Why, for the audit.") var reason: String
+        @Option(help: "Why, for the audit.") var reason = "started by hand"
         @OptionGroup var client: ClientOptions
 
         func run() async throws {
@@ -39,7 +39,7 @@ struct Rollouts: AsyncParsableCommand {
         func run() async throws {
             let path = query("rollouts", [("route", route), ("state", state), ("limit", String(limit))])
             client.show(try await client.send("GET", path)) {
-                Table.page($0, Rollouts.columns, empty: "No rollouts yet.")
+                Table.page($0, Rollouts.columns, empty: "No rollouts yet.", more: "raise --limit")
             }
         }
     }
@@ -96,7 +96,8 @@ struct Rollouts: AsyncParsableCommand {
     private static let columns = [
         Column("id", "id"), Column("route", "route"), Column("from", "stable", right: true),
         Column("to", "candidate", right: true), Column("state", "state"),
-        Column("weight", right: true) { Table.percent($0["weight"]) },
+        // Nothing is left of a promoted canary: it has become what serves.
+        Column("weight", right: true) { $0["state"] == .string("promoted") ? "100 %" : Table.percent($0["weight"]) },
         Column("started") { Table.time($0["created_at"]) }, Column("ended") { Table.time($0["ended_at"]) },
     ]
 
@@ -125,7 +126,14 @@ struct Rollouts: AsyncParsableCommand {
             ], empty: "No evidence yet.")
         let timeline = Table.render(
             rollout["timeline"].list,
-            [Column("at") { Table.time($0["at"]) }, Column("event", "event"), Column("detail", "detail")], empty: "")
+            [
+                Column("at") { Table.time($0["at"]) }, Column("event", "event"),
+                Column("detail") { entry in
+                    let detail = entry["detail"].text
+                    return entry["event"] == .string("step")
+                        ? Double(detail).map { "to " + Table.percent(.number($0)) } ?? detail : detail
+                },
+            ], empty: "")
         return [head, guardrails, timeline].filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 }

@@ -36,8 +36,7 @@ struct Routes: AsyncParsableCommand {
 
         func run() async throws {
             let content = try InputFile.read(file)
-            let routes = content["routes"] == .null ? [content] : content["routes"].list
-            for route in routes {
+            for route in try routes(in: content) {
                 let name = route["name"].text
                 guard !name.isEmpty else {
                     throw Failure(status: .usage, text: "'\(file)' has a route without a name. Add `name:`.")
@@ -46,6 +45,21 @@ struct Routes: AsyncParsableCommand {
                 client.show(answer) {
                     "The route '\(name)' is applied; policy \($0["pointer"]["stable"].text) serves it."
                 }
+            }
+        }
+
+        private func routes(in content: JSON) throws -> [JSON] {
+            switch content["routes"] {
+            case .null: return [content]
+            case .array(let routes) where !routes.isEmpty: return routes
+            case .object:
+                throw Failure(
+                    status: .usage,
+                    text: "'\(file)' is a configuration, whose routes `trimtab serve` makes when they are new. "
+                        + "To apply routes, write a list of them under `routes`, each as `trimtab routes show NAME "
+                        + "--output json` shows it.")
+            default:
+                throw Failure(status: .usage, text: "'\(file)' has no routes under `routes`. Write a list of them.")
             }
         }
     }
@@ -61,7 +75,8 @@ struct Routes: AsyncParsableCommand {
                 throw Failure(
                     status: .usage, text: "Requests for '\(route)' will fail once it is gone. Add --yes to do it.")
             }
-            client.show(try await client.send("DELETE", "routes/\(segment(route))")) { _ in
+            _ = try await client.send("DELETE", "routes/\(segment(route))")
+            client.show(.object(["name": .string(route), "deleted": .bool(true)])) { _ in
                 "The route '\(route)' is gone."
             }
         }

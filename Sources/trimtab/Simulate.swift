@@ -38,10 +38,14 @@ struct Simulate: AsyncParsableCommand {
         @Option(help: "Divides latencies.")
         var speed = 1.0
 
+        func validate() throws {
+            guard (0...65_535).contains(port) else { throw ValidationError("--port is a number from 0 to 65535.") }
+            try requirePositive("--speed", speed)
+        }
+
         func run() async throws {
-            try await Server.Simulate.fleet(scenario: scenario, recorded: data.recorded, port: port, speed: speed) {
-                print($0)
-            }
+            try await Server.Simulate.fleet(
+                scenario: scenario, recorded: data.recorded, port: port, speed: speed, say: say)
         }
     }
 
@@ -61,12 +65,17 @@ struct Simulate: AsyncParsableCommand {
         @Option(help: "Stop after so many seconds.")
         var seconds: Double?
 
+        func validate() throws {
+            try requirePositive("--speed", speed)
+            if let seconds { try requirePositive("--seconds", seconds) }
+        }
+
         func run() async throws {
             var options = ReplayOptions(gateway: gateway, key: key, route: route)
             options.speed = speed
             try await Server.Simulate.replay(
-                scenario: scenario, recorded: data.recorded, options: options, seconds: seconds
-            ) { print($0) }
+                scenario: scenario, recorded: data.recorded, options: options, seconds: seconds,
+                say: say)
         }
     }
 
@@ -104,8 +113,14 @@ struct Simulate: AsyncParsableCommand {
         func run() async throws {
             try await Server.Simulate.virtual(
                 scenario: scenario, recorded: data.recorded, hours: hours, seed: seed,
-                source: options.source(default: Configuration.file("demo.yaml")?.path)
-            ) { print($0) }
+                source: options.source(default: Configuration.file("demo.yaml")?.path), say: say)
         }
     }
+}
+
+/// Writes a line at once: `print` would hold it back from a pipe or a file until the end.
+@Sendable private func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+
+private func requirePositive(_ option: String, _ value: Double) throws {
+    guard value > 0, value.isFinite else { throw ValidationError("\(option) is a number above 0.") }
 }

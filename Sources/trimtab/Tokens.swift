@@ -36,9 +36,8 @@ struct Tokens: AsyncParsableCommand {
         @OptionGroup var client: ClientOptions
 
         func run() async throws {
-            client.show(try await client.send("DELETE", "tokens/\(segment(name))")) { _ in
-                "The token '\(name)' is revoked."
-            }
+            _ = try await client.send("DELETE", "tokens/\(segment(name))")
+            client.show(Access.revoked(name)) { _ in "The token '\(name)' is revoked." }
         }
     }
 }

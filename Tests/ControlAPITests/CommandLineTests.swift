@@ -16,7 +16,7 @@ import Testing
                 ["rollouts", "show", "\(Fixture.id(3))"], ["rollouts", "pause", "\(Fixture.id(3))"],
                 ["prices", "list"], ["prices", "set", "sim/new", "--input-price", "0.15", "--output-price", "0.6"],
                 ["keys", "list"], ["tokens", "list"],
-                ["rollouts", "start", "support-chat", "--policy", "2", "--reason", "a try"],
+                ["prices"], ["rollouts", "start", "support-chat", "--policy", "2"],
             ] {
                 let (status, said) = try await Program.run(arguments, server)
                 #expect(status == 0, "\(arguments): \(said)")
@@ -31,10 +31,27 @@ import Testing
             let file = FileManager.default.temporaryDirectory.appending(path: "trimtab-\(UUID()).yaml")
             defer { try? FileManager.default.removeItem(at: file) }
             try "name: new\nholdot: 0.1\n".write(to: file, atomically: true, encoding: .utf8)
+            let configuration = FileManager.default.temporaryDirectory.appending(path: "trimtab-\(UUID()).yaml")
+            defer { try? FileManager.default.removeItem(at: configuration) }
+            try "routes:\n  a: {targets: [sim/m]}\n".write(to: configuration, atomically: true, encoding: .utf8)
             let cases: [([String], Int32, String)] = [
                 (["routes", "show", "nobody"], 64, "`trimtab routes list` shows those there are."),
                 (["routes", "apply", "-f", file.path], 64, "/holdot: 'holdot' is not a field here."),
                 (["routes", "apply", "-f", "/nowhere"], 64, "cannot be read"),
+                (["routes", "apply", "-f", configuration.path], 64, "is a configuration"),
+                (["rollouts", "start", "support-chat", "--policy", "2", "--reason", ""], 64, "A reason is not empty."),
+                (["rollouts", "list", "--state", "bogus"], 64, "'bogus' is not one of progressing, paused,"),
+                (["decisions", "list", "--status", "bogus"], 64, "'bogus' is not one of noted, proposed,"),
+                (["prices", "set", "sim/x", "--unknown", "--input-price", "3"], 64, "or --unknown alone"),
+                (["serve", "--roles", "bogus"], 64, "'bogus' is not a role."),
+                (["simulate", "fleet", "--port", "99999"], 64, "--port is a number from 0 to 65535."),
+                (["simulate", "fleet", "--speed", "0"], 64, "--speed is a number above 0."),
+                (["simulate", "fleet", "--scenario", "nothing"], 64, "nothing"),
+                (["simulate", "replay", "--key", "k", "--route", "r", "--speed", "0"], 64, "--speed is"),
+                (
+                    ["simulate", "replay", "--key", "k", "--route", "r", "--seconds", "1", "--gateway", server.base],
+                    69, "failed with"
+                ),
                 (["policies", "activate", "support-chat", "2"], 64, "--yes"),
                 (["rollouts", "resume", "\(Fixture.id(3))"], 64, "Pause it first."),
                 (["rollouts", "fly"], 64, "Usage"), (["routes", "list", "--url", "ftp://x"], 64, "is not an address"),
@@ -61,6 +78,10 @@ import Testing
             try yaml.write(to: file, atomically: true, encoding: .utf8)
             let (status, said) = try await Program.run(["routes", "apply", "-f", file.path], server)
             #expect(status == 0 && said.contains("policy 1 serves it"), "\(said)")
+            let (_, key) = try await Program.run(["keys", "create", "k", "-o", "json"], server)
+            #expect(key.contains("\"secret\""))
+            let (_, revoked) = try await Program.run(["keys", "revoke", "k", "-o", "json"], server)
+            #expect(revoked.contains("\"name\" : \"k\""), "\(revoked)")
             let (_, shown) = try await Program.run(["routes", "show", "team/new", "--output", "json"], server)
             let route = try JSONSerialization.jsonObject(with: Data(shown.utf8)) as? [String: Any]
             #expect(route?["name"] as? String == "team/new" && route?["autonomy"] as? String == "auto")

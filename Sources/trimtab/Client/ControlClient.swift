@@ -24,13 +24,16 @@ struct ClientOptions: ParsableArguments {
         }
         let client = HTTPClient(
             host: host, port: parts.port ?? (scheme == "https" ? 443 : 80), tls: scheme == "https")
-        var headers = [("Authorization", "Bearer \(try Self.token(environment))"), ("Accept", "application/json")]
+        let token = try Self.token(environment)
+        var headers = [("Authorization", "Bearer \(token.secret)"), ("Accept", "application/json")]
         if body != nil { headers.append(("Content-Type", "application/json")) }
         let bytes = try body.map { Array(try JSONEncoder().encode($0)) } ?? []
         let prefix = parts.percentEncodedPath.hasSuffix("/") ? "" : parts.percentEncodedPath
         let answer = try await client.send(method, prefix + "/api/v1/" + path, headers: headers, body: bytes)
         let value = answer.body.isEmpty ? JSON.null : try? JSONDecoder().decode(JSON.self, from: Data(answer.body))
-        guard (200..<300).contains(answer.status) else { throw Self.failure(answer.status, value ?? .null) }
+        guard (200..<300).contains(answer.status) else {
+            throw Self.failure(answer.status, value ?? .null, tokenFrom: token.origin)
+        }
         guard let value else {
             throw Failure(status: .unavailable, text: "\(address) does not answer as Trimtab's control API does.")
         }
@@ -38,20 +41,22 @@ struct ClientOptions: ParsableArguments {
     }
 
     /// The token of the environment, else the one that the first start left in the data folder.
-    private static func token(_ environment: [String: String]) throws -> String {
-        if let token = environment["TRIMTAB_TOKEN"], !token.isEmpty { return token }
+    private static func token(_ environment: [String: String]) throws -> (secret: String, origin: String) {
+        if let token = environment["TRIMTAB_TOKEN"], !token.isEmpty { return (token, "TRIMTAB_TOKEN") }
         let file = DataFolder.path(environment: environment, isRoot: geteuid() == 0) + "/" + DataFolder.tokenFile
         guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
             throw Failure(
                 status: .configuration,
-                text: "No operator token: TRIMTAB_TOKEN is not set and \(file) cannot be read. Set TRIMTAB_TOKEN.")
+                text: "No operator token: TRIMTAB_TOKEN is not set and \(file) cannot be read. "
+                    + "Set TRIMTAB_TOKEN, or TRIMTAB_DATA_DIR to the data folder of the service.")
         }
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+        return (text.trimmingCharacters(in: .whitespacesAndNewlines), file)
     }
 
-    private static func failure(_ status: Int, _ problem: JSON) -> Failure {
+    private static func failure(_ status: Int, _ problem: JSON, tokenFrom origin: String) -> Failure {
         var lines = [problem["detail"].text.isEmpty ? "The control API answered \(status)." : problem["detail"].text]
         for error in problem["errors"].list { lines.append("  \(error["pointer"].text): \(error["detail"].text)") }
+        if status == 401 { lines.append("The token came from \(origin).") }
         if !problem["remedy"].text.isEmpty { lines.append(problem["remedy"].text) }
         let exit: ExitStatus = status == 503 ? .unavailable : status >= 500 ? .software : .usage
         return Failure(status: exit, text: lines.joined(separator: "\n"))

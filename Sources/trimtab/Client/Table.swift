@@ -33,9 +33,13 @@ enum Table {
     }
 
     /// A list answer, with a word when there is more of it.
-    static func page(_ answer: JSON, _ columns: [Column], empty: String) -> String {
+    ///
+    /// - Parameter more: how to see the rest.
+    static func page(
+        _ answer: JSON, _ columns: [Column], empty: String, more: String = "the control API pages through all of them"
+    ) -> String {
         let table = render(answer["items"].list, columns, empty: empty)
-        return answer["next_cursor"] == .null ? table : table + "\n… and more; raise --limit."
+        return answer["next_cursor"] == .null ? table : table + "\n… and more; \(more)."
     }
 
     /// Names and values, one a line.
@@ -44,6 +48,11 @@ enum Table {
         return pairs.filter { !$0.1.isEmpty }.map { name, value in
             name + String(repeating: " ", count: width - name.count) + "  " + value
         }.joined(separator: "\n")
+    }
+
+    /// As much of a sentence as a column has room for.
+    static func short(_ text: String) -> String {
+        text.count <= 60 ? text : String(text.prefix(59)).trimmingSuffix() + "…"
     }
 
     static func time(_ value: JSON) -> String {
