@@ -34,7 +34,7 @@ extension ControlLoop {
         case .reject(let id):
             var decision = try proposal(id, state)
             decision.status = .rejected
-            decision.decidedBy = actor
+            (decision.decidedBy, decision.decidedAt) = (actor, now)
             let entry = audit(
                 "decision.reject", state, subject: id.description, detail: "", by: actor, now: now, using: &generator)
             return ([.saveDecision(decision), entry], CommandResult(changed: true, message: "Rejected."))
@@ -103,9 +103,7 @@ extension ControlLoop {
                 "control.conflict", "Rollout \(running.id) is running on this route.",
                 remedy: "Wait for it, or abort it first.")
         }
-        guard case .change(let candidate) = decision.outcome.action,
-            decision.input.stable.version == state.pointer.stable
-        else {
+        guard case .change(let candidate) = decision.outcome.action, decision.fits(state) else {
             throw TrimtabError(
                 "control.conflict", "The route has moved on since this decision was proposed.",
                 remedy: "Wait for the next proposal.")
@@ -120,7 +118,7 @@ extension ControlLoop {
         guard let proposal = state.proposal, proposal.id == id else {
             throw TrimtabError(
                 "control.conflict", "Decision \(id) does not wait for an answer.",
-                remedy: "See `trimtab decisions list --state proposed` for those that do.")
+                remedy: "See `trimtab decisions list --status proposed` for those that do.")
         }
         return proposal
     }

@@ -20,18 +20,20 @@ extension ControlLoop {
             status: .noted, input: input, outcome: outcome)
         guard case .change(let candidate) = outcome.action else {
             // A "no" is written down when its reason changes, not every few seconds.
-            return inputs.lastDecision?.outcome.code == outcome.code ? [] : [.saveDecision(decision)]
+            let news = inputs.lastDecision?.outcome.code == outcome.code ? [] : [ControlEffect.saveDecision(decision)]
+            return (isStale(state.proposal, in: state, now: now) ? supersede(state.proposal) : []) + news
         }
         switch state.route.autonomy {
         case .observe:
             return inputs.lastDecision?.proposes(candidate.modelKey) == true ? [] : [.saveDecision(decision)]
         case .suggest:
-            if state.proposal?.proposes(candidate.modelKey) == true { return [] }
+            if let open = state.proposal, open.proposes(candidate.modelKey), open.fits(state) { return [] }
             // What a person has turned down is not proposed again until the cooldown has passed.
-            if let last = inputs.lastDecision, last.status == .rejected, last.proposes(candidate.modelKey),
-                now - last.at < settings.decisions.cooldownMs
-            {
-                return []
+            if inputs.rejections.contains(where: { turnedDown in
+                turnedDown.proposes(candidate.modelKey)
+                    && now - (turnedDown.decidedAt ?? turnedDown.at) < settings.decisions.cooldownMs
+            }) {
+                return isStale(state.proposal, in: state, now: now) ? supersede(state.proposal) : []
             }
             decision.status = .proposed
             return supersede(state.proposal) + [.saveDecision(decision)]
@@ -39,6 +41,13 @@ extension ControlLoop {
             return supersede(state.proposal)
                 + start(decision, candidate, state: state, by: Self.actor, now: now, using: &generator)
         }
+    }
+
+    /// Whether a waiting proposal no longer stands, now that nothing speaks for it: the route has moved on since, or a
+    /// cooldown has passed, so that a proposal at the edge does not come and go with the noise.
+    private func isStale(_ proposal: Decision?, in state: RouteState, now: Int64) -> Bool {
+        guard let proposal else { return false }
+        return !proposal.fits(state) || now - proposal.at >= settings.decisions.cooldownMs
     }
 
     private func supersede(_ proposal: Decision?) -> [ControlEffect] {
@@ -62,7 +71,7 @@ extension ControlLoop {
             by: decision.id.description, decision: decision.id, control: control, now: now, using: &generator)
         var kept = decision
         kept.status = .approved
-        kept.decidedBy = actor
+        (kept.decidedBy, kept.decidedAt) = (actor, now)
         kept.policy = policy.version
         kept.rollout = rollout.id
         return [
@@ -91,6 +100,9 @@ extension ControlLoop {
 }
 
 extension Decision {
+    /// Whether it was made for the policy that is stable now.
+    func fits(_ state: RouteState) -> Bool { input.stable.version == state.pointer.stable }
+
     /// Whether it is a change to this model.
     func proposes(_ modelKey: String) -> Bool {
         if case .change(let candidate) = outcome.action { candidate.modelKey == modelKey } else { false }

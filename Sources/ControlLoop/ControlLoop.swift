@@ -43,6 +43,8 @@ package struct LoopInputs: Sendable {
     package var prices = PriceBook()
     /// The last decision made for the route: the same answer is not written again.
     package var lastDecision: Decision?
+    /// What people have turned down of late, newest first.
+    package var rejections: [Decision] = []
 
     package init() {}
 }

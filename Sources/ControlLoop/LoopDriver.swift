@@ -14,6 +14,8 @@ package struct LoopDriver: Sendable {
     /// The span that the analyzers call recent, milliseconds.
     package let recentMs: Int64
     private var nextDecision: [RouteName: Int64] = [:]
+    /// Rejected proposals that are remembered.
+    private static let rejectionLimit = 20
 
     package init(loop: ControlLoop, store: any ControlStore, decisionIntervalMs: Int64, recentMs: Int64) {
         self.loop = loop
@@ -63,6 +65,8 @@ package struct LoopDriver: Sendable {
         inputs.recentWindow = Window(start: now - recentMs, end: now)
         inputs.prices = try await store.prices()
         inputs.lastDecision = try await store.decisions(PageQuery(route: route, limit: 1)).first
+        inputs.rejections = try await store.decisions(
+            PageQuery(route: route, state: Decision.Status.rejected.rawValue, limit: Self.rejectionLimit))
     }
 
     /// Does what a person asks, under the same lock.

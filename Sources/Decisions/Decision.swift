@@ -221,8 +221,9 @@ package struct Decision: Codable, Sendable, Equatable {
     /// The policy version and rollout it led to.
     package var policy: Int?
     package var rollout: UUIDv7?
-    /// Who approved or rejected it.
+    /// Who approved or rejected it, and when, milliseconds since the epoch.
     package var decidedBy: String?
+    package var decidedAt: Int64?
 
     package init(
         id: UUIDv7, route: RouteName, at: Int64, engine: String, status: Status, input: DecisionInput,
@@ -250,5 +251,6 @@ package struct Decision: Codable, Sendable, Equatable {
     enum CodingKeys: String, CodingKey {
         case id, route, at, engine, status, input, outcome, policy, rollout
         case decidedBy = "decided_by"
+        case decidedAt = "decided_at"
     }
 }

@@ -80,7 +80,8 @@ struct Judge {
 
     private func missing(_ candidate: ModelEvidence) -> Judgement {
         let priced = input.prices[candidate.modelKey] != nil
-        if candidate.cost == nil, !priced || candidate.statistics.requests > candidate.statistics.failures {
+        // A single known cost has no standard error yet, which is a matter of evidence.
+        if candidate.cost == nil, !priced || candidate.statistics.unknownCost > 0 {
             let remedy = priced ? "Let its provider report usage." : "Add its price."
             return Judgement(
                 evidence: candidate, verdict: .unknownPrice, reason: "What it costs is not known. \(remedy)")

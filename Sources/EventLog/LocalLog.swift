@@ -47,7 +47,7 @@ package final class LocalLog: Sendable {
         self.logger = logger
         let opened: LocalLogStore.Opened
         do {
-            lock = try FileLock(guarding: settings.path)
+            lock = try FileLock(guarding: settings.path, key: "gateway.local_log.path")
             store = try LocalLogStore(path: settings.path, pageLimit: settings.pageLimit)
             opened = try store.open(partitions: settings.partitions, firstRun: Self.now() / 1_000)
         } catch {

@@ -57,6 +57,9 @@ struct LocalLogStore: Sendable {
             try database.execute(sql: "PRAGMA synchronous = NORMAL")
             if let pageLimit { try database.execute(sql: "PRAGMA max_page_count = \(pageLimit)") }
         }
+        // Records name keys and users. SQLite gives the files beside it the same permissions.
+        let descriptor = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if descriptor >= 0 { Foundation.close(descriptor) }
         queue = try DatabaseQueue(path: path, configuration: configuration)
     }
 

@@ -155,7 +155,7 @@ package final class Assembly: Sendable {
     package func run(also extra: [any Service] = [], onSignal: Bool = true) async throws {
         try await checkSchema()
         var configuration = ServiceGroupConfiguration(
-            services: (try services() + extra).map {
+            services: (try services() + extra + [SecondSignal()]).map {
                 .init(
                     service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                     failureTerminationBehavior: .gracefullyShutdownGroup)

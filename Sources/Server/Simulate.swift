@@ -1,5 +1,6 @@
 import ControlLoop
 import Core
+import Decisions
 import Foundation
 import Policy
 import Rollouts
@@ -121,7 +122,11 @@ package enum Simulate {
             say("policy \(key.policy) \(key.arm) \(key.modelKey): \(line(served))")
         }
         for rollout in await world.store.rollouts(PageQuery(limit: 500)).reversed() {
-            say("rollout of policy \(rollout.candidate): \(rollout.phase.name), \(rollout.timeline.last?.detail ?? "")")
+            let detail = rollout.timeline.last?.detail ?? ""
+            say("rollout of policy \(rollout.candidate): \(rollout.phase.name)\(detail.isEmpty ? "" : ", \(detail)")")
+        }
+        if let decision = await world.store.decisions(PageQuery(limit: 1)).first {
+            say("last decision, \(decision.outcome.code): \(decision.outcome.rationale)")
         }
         let state = await world.store.state(of: settings.route.name)
         say(

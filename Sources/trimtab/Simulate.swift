@@ -104,16 +104,25 @@ struct Simulate: AsyncParsableCommand {
         @Option(help: "A built-in scenario, or the path of a file.")
         var scenario = "savings"
         @OptionGroup var data: RecordedOptions
-        @Option(help: "Virtual hours.")
+        @Option(help: "Virtual hours; recorded sets are sparse and take days.")
         var hours = 1.0
         @Option(help: "The same seed gives the same run.")
         var seed: UInt64 = 1
         @OptionGroup var options: ConfigurationOptions
 
+        func validate() throws {
+            guard hours > 0, hours <= 100_000 else { throw ValidationError("--hours must be above 0, at most 100000.") }
+            guard (data.outcomes == nil) == (data.arrivals == nil), (data.outcomes == nil) == data.models.isEmpty else {
+                throw ValidationError("Recorded data takes --arrivals, --outcomes and --models together.")
+            }
+        }
+
         func run() async throws {
+            // The demo's haste fits its own traffic; recorded days are judged by the defaults.
+            let file = data.outcomes == nil ? Configuration.file("demo.yaml")?.path : nil
             try await Server.Simulate.virtual(
                 scenario: scenario, recorded: data.recorded, hours: hours, seed: seed,
-                source: options.source(default: Configuration.file("demo.yaml")?.path), say: say)
+                source: options.source(default: file), say: say)
         }
     }
 }

@@ -230,14 +230,32 @@ struct World {
         #expect(try await world.state().rollout?.id == result.rollout)
     }
 
-    @Test func aRejectedProposalIsNotMadeAgainAtOnce() async throws {
+    @Test func aRejectedProposalIsNotMadeAgainBeforeTheCooldownHasPassed() async throws {
         var world = try await World(autonomy: .suggest)
         await Self.traffic(world)
         try await world.driver.tick(now: 10_000, seed: 1)
         let id = try #require(await world.store.decisions(PageQuery(state: "proposed")).first?.id)
-        _ = try await world.driver.handle(.reject(decision: id), route: world.route, by: "ann", now: 11_000, seed: 2)
+        // The person took longer than a cooldown; what counts is when they said no.
+        _ = try await world.driver.handle(.reject(decision: id), route: world.route, by: "ann", now: 90_000, seed: 2)
+        for now in stride(from: 91_000 as Int64, to: 149_000, by: 2_000) {
+            try await world.driver.tick(now: now, seed: 3)
+            #expect(await world.store.decisions(PageQuery(state: "proposed")).isEmpty)
+        }
+        try await world.driver.tick(now: 151_000, seed: 4)
+        #expect(await world.store.decisions(PageQuery(state: "proposed")).count == 1)
+    }
+
+    @Test func aProposalMakesWayWhenTheRouteHasMovedOn() async throws {
+        var world = try await World(autonomy: .suggest)
+        await Self.traffic(world)
+        try await world.driver.tick(now: 10_000, seed: 1)
+        let old = try #require(await world.store.decisions(PageQuery(state: "proposed")).first?.id)
+        let version = try await world.store.create(world.policy("strong"), now: 11_000).version
+        _ = try await world.driver.handle(.activate(policy: version), route: world.route, by: "ann", now: 11_000, seed: 2)
         try await world.driver.tick(now: 12_000, seed: 3)
-        #expect(await world.store.decisions(PageQuery(state: "proposed")).isEmpty)
+        let open = await world.store.decisions(PageQuery(state: "proposed"))
+        #expect(open.map(\.input.stable.version) == [version])
+        #expect(await world.store.decisions(PageQuery(state: "superseded")).map(\.id) == [old])
     }
 
     @Test func observeOnlyNotes() async throws {

@@ -72,6 +72,7 @@ struct DecisionView: Encodable {
         case id, route, at, engine, status, action, code, rationale, model, edits, forecast, policy, rollout, front
         case alternatives, input
         case decidedBy = "decided_by"
+        case decidedAt = "decided_at"
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -86,6 +87,7 @@ struct DecisionView: Encodable {
         try container.encodeIfPresent(decision.policy, forKey: .policy)
         try container.encodeIfPresent(decision.rollout, forKey: .rollout)
         try container.encodeIfPresent(decision.decidedBy, forKey: .decidedBy)
+        try container.encodeIfPresent(decision.decidedAt, forKey: .decidedAt)
         switch decision.outcome.action {
         case .none: try container.encode("none", forKey: .action)
         case .change(let candidate):

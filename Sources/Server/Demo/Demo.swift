@@ -1,6 +1,7 @@
 import ControlAPI
 import ControlLoop
 import Core
+import EventLog
 import Foundation
 import Gateway
 package import Logging
@@ -28,6 +29,9 @@ package struct Demo: Sendable {
     package func run() async throws {
         var settings = try Settings(source)
         try PrivateFile.makeFolder(settings.dataFolder)
+        // Before anything is touched: a server left behind by a killed demo is ended, one of a running demo must not be.
+        let lock = try FileLock(guarding: "\(settings.dataFolder)/demo", key: "data_dir")
+        defer { lock.release() }
         let scenario = try Scenarios.load(settings.simulation.scenario)
         try scenario.validate()
         say("Trimtab \(Version.number) demo. Scenario '\(scenario.name)': \(scenario.description)")

@@ -60,9 +60,6 @@ struct GatewayService: Service {
             ]
         }
         try? await gracefulShutdown()
-        // The first signal drains; a second one gets the default action and ends the process at once.
-        signal(SIGINT, SIG_DFL)
-        signal(SIGTERM, SIG_DFL)
         await gateway.stop(drain: .seconds(drainSeconds))
     }
 }
@@ -103,6 +100,16 @@ struct APIService: Service {
                 "api.bind", "The control API cannot listen on \(address): the port is taken.",
                 remedy: "Free the port, or set api.bind to another address.")
         }
+    }
+}
+
+/// The last of all services and so the first to be told to stop: from then on a second signal gets the default action
+/// and ends the process at once.
+struct SecondSignal: Service {
+    func run() async throws {
+        try? await gracefulShutdown()
+        signal(SIGINT, SIG_DFL)
+        signal(SIGTERM, SIG_DFL)
     }
 }
 
