@@ -13,6 +13,8 @@ package struct LoopDriver: Sendable {
     package let decisionIntervalMs: Int64
     /// The span that the analyzers call recent, milliseconds.
     package let recentMs: Int64
+    /// Told of everything the loop sees and does, for metrics.
+    package var observe: @Sendable (LoopNews) -> Void = { _ in }
     private var nextDecision: [RouteName: Int64] = [:]
     /// Rejected proposals that are remembered.
     private static let rejectionLimit = 20
@@ -31,6 +33,7 @@ package struct LoopDriver: Sendable {
             do {
                 try await tick(route, now: now, seed: Hash64.hash(route.description, salt: seed))
             } catch {
+                observe(.failed(route))
                 failure = failure ?? error
             }
         }
@@ -39,6 +42,7 @@ package struct LoopDriver: Sendable {
 
     private mutating func tick(_ route: RouteName, now: Int64, seed: UInt64) async throws {
         guard let state = try await store.state(of: route) else { return }
+        observe(.looked(state))
         var inputs = LoopInputs()
         if let rollout = state.rollout {
             inputs.panes = try await store.evidence(of: rollout.id, after: rollout.evidence.cursor)
@@ -51,10 +55,12 @@ package struct LoopDriver: Sendable {
         guard due || state.rollout != nil else { return }
         let loop = loop
         let ready = inputs
-        try await store.update(route) { state in
+        let effects = try await store.update(route) { state in
             var generator = SplitMix64(seed: seed)
-            return (loop.step(state, ready, now: now, using: &generator), ())
+            let effects = loop.step(state, ready, now: now, using: &generator)
+            return (effects, effects)
         }
+        observe(.wrote(route, effects))
     }
 
     private func addStatistics(to inputs: inout LoopInputs, route: RouteName, now: Int64) async throws {
@@ -76,9 +82,22 @@ package struct LoopDriver: Sendable {
         let start = now - loop.settings.decisions.lookbackMs
         let control = try await store.statistics(route: route, in: start..<now)
         let loop = loop
-        return try await store.update(route) { state in
+        let (effects, result) = try await store.update(route) { state in
             var generator = SplitMix64(seed: seed)
-            return try loop.handle(command, by: actor, state: state, control: control, now: now, using: &generator)
+            let (effects, result) = try loop.handle(
+                command, by: actor, state: state, control: control, now: now, using: &generator)
+            return (effects, (effects, result))
         }
+        observe(.wrote(route, effects))
+        return result
     }
+}
+
+/// What a driver tells of its work.
+package enum LoopNews: Sendable {
+    /// A route as a step found it.
+    case looked(RouteState)
+    /// What was stored.
+    case wrote(RouteName, [ControlEffect])
+    case failed(RouteName)
 }

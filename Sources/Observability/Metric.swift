@@ -22,7 +22,6 @@ package enum Metric: String, CaseIterable, Sendable {
     // MARK: Stream
     case streamRecords = "trimtab_stream_records_total"
     case streamDuplicates = "trimtab_stream_duplicate_records_total"
-    case streamLate = "trimtab_stream_late_records_total"
     case streamDeadLetters = "trimtab_stream_dead_letters_total"
     case streamWatermarkLag = "trimtab_stream_watermark_lag_seconds"
     case streamOpenWindows = "trimtab_stream_open_windows"
@@ -36,7 +35,6 @@ package enum Metric: String, CaseIterable, Sendable {
     case decisions = "trimtab_control_decisions_total"
     case rolloutsEnded = "trimtab_control_rollouts_ended_total"
     case rolloutWeight = "trimtab_control_rollout_weight_ratio"
-    case rolloutPropagation = "trimtab_control_rollout_propagation_seconds"
 
     // MARK: Control API
     case apiRequests = "trimtab_api_requests_total"
@@ -44,9 +42,6 @@ package enum Metric: String, CaseIterable, Sendable {
     case apiEventStreams = "trimtab_api_open_event_streams"
 
     // MARK: PostgreSQL
-    case postgresConnections = "trimtab_postgres_busy_connections"
-    case postgresTransactions = "trimtab_postgres_transactions_total"
-    case postgresDuration = "trimtab_postgres_transaction_duration_seconds"
 
     // MARK: Process
     case build = "trimtab_process_build_info"

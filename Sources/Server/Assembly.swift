@@ -47,9 +47,11 @@ package final class Assembly: Sendable {
         limits.connections = settings.state.connections
         pool = PostgresPool(postgres, limits: limits)
         store = PostgresControlStore(pool)
-        driver = LoopDriver(
+        var driver = LoopDriver(
             loop: ControlLoop(settings: settings.control.loop), store: store,
             decisionIntervalMs: settings.control.decisionIntervalMs, recentMs: settings.control.recentMs)
+        driver.observe = { [metrics] in $0.record(in: metrics) }
+        self.driver = driver
         metrics.collect(ProcessMetrics.collector(version: Version.number))
         guard roles.contains(.gateway) else {
             (log, gateway) = (nil, nil)
@@ -81,14 +83,16 @@ package final class Assembly: Sendable {
         if let log, let gateway {
             if settings.eventLog.kind == .kafka {
                 services.append(
-                    ShipperService(shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger)))
+                    ShipperService(
+                        shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger),
+                        metrics: metrics))
             }
             services.append(
                 TableFollower(
                     feed: GatewayFeed(
                         postgres, gateway: settings.localLog.gatewayID, catalog: settings.control.loop.catalog,
                         logger: logger, now: currentMilliseconds),
-                    gateway: gateway, file: "\(settings.dataFolder)/table.json", logger: logger))
+                    gateway: gateway, file: "\(settings.dataFolder)/table.json", metrics: metrics, logger: logger))
             services.append(
                 GatewayService(
                     gateway: gateway, drainSeconds: settings.gateway.drainSeconds, metrics: metrics, ports: ports,
@@ -138,7 +142,8 @@ package final class Assembly: Sendable {
         let control = ControlAPI(
             store: store, commands: LoopCommands(driver: driver), feedback: LogFeedback(log: log), hasher: hasher,
             settings: api, hooks: hooks)
-        return APIService(api: control, address: "\(api.host):\(api.port)", ports: ports, logger: logger)
+        return APIService(
+            api: control, address: "\(api.host):\(api.port)", ports: ports, metrics: metrics, logger: logger)
     }
 
     private func readinessChecks() -> [(name: String, run: @Sendable () async -> String?)] {

@@ -1,3 +1,4 @@
+package import Observability
 package import StreamProcessing
 
 /// Where the stream stands, for metrics and readiness.
@@ -24,7 +25,7 @@ package struct StreamStatistics: Sendable, Equatable {
     package var fenced: Int64 = 0
     /// When the last checkpoint was stored, milliseconds since the epoch.
     package var lastCheckpointAt: Int64?
-    package var lastCheckpointMs: Double?
+    package var checkpointDuration = MetricHistogram(bounds: Metric.streamCheckpointDuration.definition.bounds)
     /// Assigned partitions that wait for the store.
     package var waiting = 0
 
@@ -45,7 +46,7 @@ extension StreamCounts {
         difference.duplicates -= earlier.duplicates
         difference.repeatedOffsets -= earlier.repeatedOffsets
         difference.skipped -= earlier.skipped
-        difference.deadLetters -= earlier.deadLetters
+        difference.deadLetters.merge(earlier.deadLetters) { $0 - $1 }
         return difference
     }
 
@@ -54,6 +55,6 @@ extension StreamCounts {
         duplicates += other.duplicates
         repeatedOffsets += other.repeatedOffsets
         skipped += other.skipped
-        deadLetters += other.deadLetters
+        deadLetters.merge(other.deadLetters, uniquingKeysWith: +)
     }
 }

@@ -2,6 +2,7 @@ package import EventLog
 package import Logging
 package import StreamProcessing
 import Core
+import Observability
 import Synchronization
 import Telemetry
 
@@ -253,8 +254,7 @@ package actor StreamWorker {
             statistics.checkpoints += 1
             statistics.fenced += Int64(fenced.count)
             statistics.lastCheckpointAt = time
-            statistics.lastCheckpointMs =
-                Double(took.components.attoseconds) / 1e15 + Double(took.components.seconds) * 1e3
+            statistics.checkpointDuration.observe(took / .seconds(1))
         }
         onStored(offsets)
         guard !fenced.isEmpty else { return }

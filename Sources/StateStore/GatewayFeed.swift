@@ -46,7 +46,11 @@ package struct GatewayFeed: Sendable {
 
     /// Delivers the present snapshot, then each new one, until the task is cancelled. While PostgreSQL is away nothing
     /// is delivered: the gateway goes on with what it has.
-    package func follow(_ deliver: @Sendable (StoredSnapshot) async -> Void) async {
+    ///
+    /// - Parameter confirmed: called whenever PostgreSQL has said what is in force, new or not.
+    package func follow(
+        confirmed: @Sendable () -> Void = {}, _ deliver: @Sendable (StoredSnapshot) async -> Void
+    ) async {
         var reachable = true
         while !Task.isCancelled {
             var connection: PostgresConnection?
@@ -55,7 +59,7 @@ package struct GatewayFeed: Sendable {
                 connection = opened
                 if !reachable { logger.notice("PostgreSQL answers again") }
                 reachable = true
-                try await follow(on: opened, deliver)
+                try await follow(on: opened, confirmed, deliver)
             } catch {
                 if reachable, !Task.isCancelled {
                     logger.warning(
@@ -70,7 +74,8 @@ package struct GatewayFeed: Sendable {
     }
 
     private func follow(
-        on connection: PostgresConnection, _ deliver: @Sendable (StoredSnapshot) async -> Void
+        on connection: PostgresConnection, _ confirmed: @Sendable () -> Void,
+        _ deliver: @Sendable (StoredSnapshot) async -> Void
     ) async throws {
         try await connection.listen("trimtab_table")
         var seen: Int64?
@@ -84,6 +89,7 @@ package struct GatewayFeed: Sendable {
                 await deliver(snapshot)
                 seen = revision
             }
+            confirmed()
             try await connection.query(
                 """
                 INSERT INTO gateways (id, epoch, seen_at) VALUES ($1, $2, $3)

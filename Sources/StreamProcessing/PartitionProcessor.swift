@@ -190,7 +190,7 @@ package final class PartitionProcessor {
     }
 
     private func dead(_ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, raw: [UInt8], now: Int64) {
-        counts.deadLetters += 1
+        counts.deadLetters[reason, default: 0] += 1
         deadLetters.append(
             DeadLetter(partition: partition, offset: offset, at: now, reason: reason, detail: detail, raw: raw))
     }
@@ -202,6 +202,6 @@ package struct StreamCounts: Sendable, Equatable {
     package var duplicates: Int64 = 0
     package var repeatedOffsets: Int64 = 0
     package var skipped: Int64 = 0
-    package var deadLetters: Int64 = 0
+    package var deadLetters: [DeadLetter.Reason: Int64] = [:]
     package init() {}
 }

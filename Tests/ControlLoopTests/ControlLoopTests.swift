@@ -251,7 +251,8 @@ struct World {
         try await world.driver.tick(now: 10_000, seed: 1)
         let old = try #require(await world.store.decisions(PageQuery(state: "proposed")).first?.id)
         let version = try await world.store.create(world.policy("strong"), now: 11_000).version
-        _ = try await world.driver.handle(.activate(policy: version), route: world.route, by: "ann", now: 11_000, seed: 2)
+        _ = try await world.driver.handle(
+            .activate(policy: version), route: world.route, by: "ann", now: 11_000, seed: 2)
         try await world.driver.tick(now: 12_000, seed: 3)
         let open = await world.store.decisions(PageQuery(state: "proposed"))
         #expect(open.map(\.input.stable.version) == [version])

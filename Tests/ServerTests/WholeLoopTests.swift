@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import Observability
 import Testing
 
 #if canImport(FoundationNetworking)
@@ -115,6 +116,13 @@ import Testing
         #expect(
             try await mean(quality, of: "window_feedback", policy: promoted["candidate"])
                 > mean(quality, of: "window_feedback", policy: promoted["stable"]) - 0.02 - 0.03)
+
+        let metrics = try await Shell.run("/usr/bin/curl", ["-s", "http://127.0.0.1:\(demo.port + 50)/metrics"])
+        // Those that need a Kafka, or that something went wrong.
+        let absent: Set<Metric> = [.logShipped, .gatewayUpstreamErrors, .controlStepFailures, .streamDeadLetters]
+        for metric in Metric.allCases where !absent.contains(metric) {
+            #expect(metrics.contains("# TYPE \(metric.rawValue) "), "\(metric.rawValue) is documented and not there")
+        }
 
         #expect(demo.stop() == 0)
         try demo.start()

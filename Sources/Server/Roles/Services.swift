@@ -78,17 +78,23 @@ struct StreamService: Service {
 
 struct ShipperService: Service {
     let shipper: Shipper
+    let metrics: MetricRegistry
 
-    func run() async throws { try await cancelWhenGracefulShutdown { try await shipper.run() } }
+    func run() async throws {
+        metrics.collect { [MetricSample(.logShipped, Double(shipper.status.acknowledged))] }
+        try await cancelWhenGracefulShutdown { try await shipper.run() }
+    }
 }
 
 struct APIService: Service {
     let api: ControlAPI
     let address: String
     let ports: Ports
+    let metrics: MetricRegistry
     let logger: Logger
 
     func run() async throws {
+        metrics.collect { [MetricSample(.apiEventStreams, Double(api.openEventStreams))] }
         let application = api.makeService { port in
             ports.set(api: port)
             logger.notice("Control API listens", metadata: ["port": "\(port)"])

@@ -11,7 +11,11 @@ extension StreamStatistics {
             MetricSample(.streamCheckpoints, Double(checkpoints), [.result: "stored"]),
             MetricSample(.streamCheckpoints, Double(failedCheckpoints), [.result: "failed"]),
             MetricSample(.streamCheckpoints, Double(fenced), [.result: "fenced"]),
+            MetricSample(.streamCheckpointDuration, checkpointDuration),
         ]
+        for (reason, count) in counts.deadLetters {
+            samples.append(MetricSample(.streamDeadLetters, Double(count), [.reason: reason.rawValue]))
+        }
         for (id, partition) in partitions.sorted(by: { $0.key < $1.key }) {
             if let lag = partition.lag { samples.append(MetricSample(.logLag, Double(lag), [.partition: "\(id)"])) }
             if let watermark = partition.watermark {

@@ -2,25 +2,39 @@ import Core
 import Foundation
 import Gateway
 import Logging
+import Observability
 import ServiceLifecycle
 import StateStore
+import Synchronization
 
 /// Keeps the gateway's snapshot in step with PostgreSQL, and the last good one on disk, so that the gateway starts and
 /// serves when PostgreSQL is away.
-struct TableFollower: Service {
+final class TableFollower: Service {
     let feed: GatewayFeed
     let gateway: GatewayServer
     let file: String
+    let metrics: MetricRegistry
     let logger: Logger
+    /// When PostgreSQL last confirmed the table; before that, since when it has been waited for.
+    private let confirmed = Mutex(ContinuousClock.now)
+
+    init(feed: GatewayFeed, gateway: GatewayServer, file: String, metrics: MetricRegistry, logger: Logger) {
+        self.feed = feed
+        self.gateway = gateway
+        self.file = file
+        self.metrics = metrics
+        self.logger = logger
+    }
 
     func run() async throws {
+        metrics.collect { [self] in [MetricSample(.gatewayTableAge, (.now - confirmed.withLock { $0 }) / .seconds(1))] }
         if let data = FileManager.default.contents(atPath: file),
             let stored = try? JSONDecoder().decode(StoredSnapshot.self, from: data)
         {
             serve(stored)
         }
-        await cancelWhenGracefulShutdown {
-            await feed.follow { snapshot in
+        await cancelWhenGracefulShutdown { [self] in
+            await feed.follow(confirmed: { [self] in confirmed.withLock { $0 = .now } }) { [self] snapshot in
                 serve(snapshot)
                 do {
                     try PrivateFile.write(JSONEncoder().encode(snapshot), to: file)
