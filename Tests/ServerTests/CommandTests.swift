@@ -1,7 +1,10 @@
 import Core
 import Foundation
 import Policy
+import PostgresClient
 import Server
+import StateStore
+import TestSupport
 import Testing
 
 @Suite struct CommandTests {
@@ -33,6 +36,33 @@ import Testing
         let source = try SettingsSource(yaml: "state:\n  postgres: {url: \"host=/nonexistent dbname=x\"}\n")
         let error = await #expect(throws: TrimtabError.self) { _ = try await Commands.migrate(source) }
         #expect(error?.code == "store.unavailable")
+    }
+
+    @Test(.enabled(if: TestPostgres.missing == nil), .timeLimit(.minutes(1)))
+    func driftFromTheStoreIsNoted() async throws {
+        let url = try await TestPostgres.database()
+        let yaml = """
+            providers: {openai: {models: [gpt-4o]}}
+            routes: {chat: {targets: [openai/gpt-4o], holdout: 0.1}}
+            state: {postgres: {url: "\(url)"}}
+            """
+        let source = try SettingsSource(yaml: yaml)
+        let behind = try await Commands.validate(source)
+        #expect(behind.count == 1 && behind[0].contains("behind, so drift was not checked."), "\(behind)")
+        _ = try await Commands.migrate(source)
+        let new = try await Commands.validate(source)
+        #expect(new == ["routes.chat is not in the store yet; `trimtab serve` makes it."])
+        let seeded = try #require(try Settings(source).routes.first)
+        let pool = PostgresPool(PostgresConfiguration(url: url))
+        try await PostgresControlStore(pool).apply(seeded.route, firstPolicy: seeded.firstPolicy, by: "test", now: 1)
+        await pool.close()
+        #expect(try await Commands.validate(source) == [])
+        let changed = try SettingsSource(yaml: yaml, flags: ["routes.chat.holdout=0.2"])
+        let drift = try await Commands.validate(changed)
+        #expect(drift == ["routes.chat differs from the store in holdout; the store is in force."])
+        let elsewhere = try SettingsSource(yaml: yaml, flags: ["state.postgres.url=\(url) dbname=never-made"])
+        let error = await #expect(throws: TrimtabError.self) { _ = try await Commands.migrate(elsewhere) }
+        #expect(error?.code == "store.refused")
     }
 
     @Test func driftNamesTheKeys() throws {
