@@ -2,6 +2,7 @@ import ControlAPI
 import Core
 import Foundation
 import Policy
+import Rollouts
 import Testing
 
 /// The command line as people use it: the built program, against a real server.
@@ -22,6 +23,9 @@ import Testing
                 #expect(status == 0, "\(arguments): \(said)")
                 text += "$ trimtab \(arguments.joined(separator: " "))\n\(said)\n"
             }
+            server.store.edit { $0.rollouts[0].phase = .promoted }
+            text += "$ trimtab rollouts list  # once it is promoted\n"
+            text += try await Program.run(["rollouts", "list", "--state", "promoted"], server).1
             try golden("tables.txt", text)
         }
     }
@@ -64,6 +68,25 @@ import Testing
         }
     }
 
+    /// Without a token in the environment the data folder's is taken, and a refusal says which one that was.
+    @Test func aRefusedTokenIsTracedToItsFile() async throws {
+        try await TestServer.run { server in
+            let folder = FileManager.default.temporaryDirectory.appending(path: "trimtab-data-\(UUID())")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let environment = ["TRIMTAB_TOKEN": "", "TRIMTAB_DATA_DIR": folder.path]
+            let none = try await Program.run(["routes", "list"], server, environment)
+            #expect(none.0 == 78 && none.1.contains("\(folder.path)/admin.token cannot be read."), "\(none)")
+            let file = folder.appending(path: "admin.token")
+            try "tto-old\n".write(to: file, atomically: true, encoding: .utf8)
+            let old = try await Program.run(["routes", "list"], server, environment)
+            #expect(old.0 == 64 && old.1.contains("The token came from \(file.path)."), "\(old)")
+            try (server.tokens[.viewer] ?? "").write(to: file, atomically: true, encoding: .utf8)
+            let found = try await Program.run(["routes", "list"], server, environment)
+            #expect(found.0 == 0, "\(found)")
+        }
+    }
+
     @Test func yamlIsAppliedAndJSONComesBack() async throws {
         try await TestServer.run { server in
             let file = FileManager.default.temporaryDirectory.appending(path: "trimtab-\(UUID()).yaml")
@@ -95,14 +118,16 @@ enum Program {
         .appending(path: "trimtab").path
     static var isBuilt: Bool { FileManager.default.isExecutableFile(atPath: path) }
 
-    static func run(_ arguments: [String], _ server: TestServer) async throws -> (Int32, String) {
+    static func run(
+        _ arguments: [String], _ server: TestServer, _ environment: [String: String] = [:]
+    ) async throws -> (Int32, String) {
         let process = Process()
         process.executableURL = URL(filePath: path)
         process.arguments = arguments
         process.environment = [
             "TRIMTAB_URL": server.base, "TRIMTAB_TOKEN": server.tokens[.admin] ?? "", "TZ": "UTC",
             "HOME": "/nonexistent",
-        ]
+        ].merging(environment) { $1 }
         let output = FileManager.default.temporaryDirectory.appending(path: "trimtab-output-\(UUID())")
         try Data().write(to: output)
         defer { try? FileManager.default.removeItem(at: output) }

@@ -68,7 +68,9 @@ enum Fixture {
     static func policy(_ version: Int, _ target: Target) throws -> RoutingPolicy {
         RoutingPolicy(
             route: try name(), version: version, parent: version > 1 ? version - 1 : nil, createdAt: start,
-            createdBy: version > 1 ? id(1).description : "config", reason: "For the test.", targets: [target])
+            createdBy: version > 1 ? id(1).description : "config",
+            reason: version > 1 ? "For the test, which needs a reason that is longer than a column." : "For the test.",
+            targets: [target])
     }
 
     static func rollout() throws -> Rollout {
@@ -110,9 +112,9 @@ enum Fixture {
         rollout.stepStartedAt = start + 520_000
         rollout.timeline = [
             TimelineEntry(at: start + 300_000, event: "started", detail: "Policy 2 against 1 at 1 %."),
-            TimelineEntry(at: start + 380_000, event: "step", detail: "To 5 %."),
-            TimelineEntry(at: start + 450_000, event: "step", detail: "To 10 %."),
-            TimelineEntry(at: start + 520_000, event: "step", detail: "To 25 %."),
+            TimelineEntry(at: start + 380_000, event: "step", detail: "0.05"),
+            TimelineEntry(at: start + 450_000, event: "step", detail: "0.1"),
+            TimelineEntry(at: start + 520_000, event: "step", detail: "0.25"),
         ]
         return rollout
     }

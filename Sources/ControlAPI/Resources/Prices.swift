@@ -13,7 +13,7 @@ extension ControlAPI {
             var errors: [Violation] = []
             for (model, price) in body.prices.sorted(by: { $0.key < $1.key }) {
                 let pointer = "/prices/" + Shape.escaped(model)
-                if !(3...256).contains(model.utf8.count) || !model.contains("/") {
+                if model.utf8.count > 256 || Target(parsing: model) == nil {
                     errors.append(.init(pointer, "'\(model)' is not written as provider/model."))
                 }
                 for (name, value) in price?.parts ?? [] where !(0...1_000_000_000_000_000).contains(value) {

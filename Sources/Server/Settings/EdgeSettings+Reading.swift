@@ -123,7 +123,7 @@ package struct EventLogSettings: Sendable, Equatable {
         let section = try reader.section("kafka")
         kafka = KafkaLogSettings(
             properties: try section.pairs(
-                "properties", "librdkafka client properties, passed through; bootstrap.servers is needed."))
+                "properties", "librdkafka client properties by name, passed through; bootstrap.servers is needed."))
         kafka.topic = topic
         kafka.partitions = partitions
         kafka.replicas = try section.int(
