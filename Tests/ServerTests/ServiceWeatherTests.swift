@@ -81,7 +81,7 @@ import Testing
 
         func isReady() async throws -> Bool {
             try await Shell.run("/usr/bin/curl", ["-s", "http://127.0.0.1:\(service.port + 50)/readyz"])
-                .contains(#""status":"ok""#)
+                .hasSuffix(#""ready":true}"#)
         }
 
         func stop() async {
@@ -119,13 +119,16 @@ import Testing
             let traffic = try result(of: replay)
             let sent = try #require(traffic["sent"])
             #expect(sent > 1_500)
-            #expect(traffic["completed"] == sent, "\(traffic)")
             let counted = try await Wait.upTo(seconds: 60) { () -> Int? in
                 let counted = Int(try await stage.sql("SELECT sum(requests)::bigint FROM window_results")) ?? 0
                 return counted >= sent ? counted : nil
             }
             #expect(counted == sent)
             #expect(try await stage.sql("SELECT count(*) FROM dead_letters") == "0")
+            // The simulated provider fails one in a thousand by itself; nothing else failed anybody.
+            let failed = "SELECT count(*) FROM requests WHERE outcome <> 'complete'"
+            #expect(traffic["failed"] == Int(try await stage.sql(failed)))
+            #expect(try await stage.sql(failed + " AND outcome <> 'upstream_error'") == "0")
 
             try await expectBrokenEventsPutAside(stage, counted: sent)
         } catch {
@@ -148,7 +151,7 @@ import Testing
         }
         #expect(dead.hasPrefix("\(Self.topic)|1|"))
         #expect(dead.hasSuffix(#"|{"v":1,"id":"not an id""#))
-        let sent = try #require(try result(of: stage.replay(seconds: 3))["completed"])
+        let sent = try #require(try result(of: stage.replay(seconds: 3))["sent"])
         let counted = try await Wait.upTo(seconds: 60) { () -> Int? in
             let counted = Int(try await stage.sql("SELECT sum(requests)::bigint FROM window_results")) ?? 0
             return counted >= before + sent ? counted : nil
