@@ -83,7 +83,8 @@ extension ControlLoop {
         guard rollout.apply(event, now: now) else {
             throw TrimtabError(
                 "control.conflict", "A rollout that is \(before) cannot do that.",
-                remedy: before == "paused" ? "Resume it first." : "Pause it first.")
+                remedy: before == "paused"
+                    ? "It is held already: resume, promote or abort it." : "Only a paused rollout can be resumed.")
         }
         let entry = audit(
             "rollout.\(rollout.timeline.last?.event ?? "change")", state, subject: id.description,

@@ -52,7 +52,7 @@ package final class Assembly: Sendable {
             decisionIntervalMs: settings.control.decisionIntervalMs, recentMs: settings.control.recentMs)
         driver.observe = { [metrics] in $0.record(in: metrics) }
         self.driver = driver
-        metrics.collect(ProcessMetrics.collector(version: Version.number))
+        metrics.collect(ProcessMetrics.collector(version: Build.version))
         guard roles.contains(.gateway) else {
             (log, gateway) = (nil, nil)
             return
@@ -137,7 +137,7 @@ package final class Assembly: Sendable {
         }
         hooks.checks = readinessChecks()
         var api = settings.api
-        api.version = Version.number
+        api.version = Build.version
         api.logger = logger
         let control = ControlAPI(
             store: store, commands: LoopCommands(driver: driver), feedback: LogFeedback(log: log), hasher: hasher,

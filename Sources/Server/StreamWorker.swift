@@ -37,6 +37,14 @@ package actor StreamWorker {
     /// How soon a stop is noticed.
     private static let longestWait = Duration.milliseconds(100)
 
+    /// What a stop waits for the store.
+    private static let stopPatience = Duration.milliseconds(1_500)
+
+    private struct Stopping {
+        var asked = false
+        var work: Task<Void, any Error>?
+    }
+
     private let reader: any EventLogReader
     private let store: any StreamStore
     private let stream: StreamSettings
@@ -53,7 +61,7 @@ package actor StreamWorker {
     private var checkpointAt = ContinuousClock.now
     private var retryMs: Int64
     private var unstored = 0
-    private let stopping = Mutex(false)
+    private let stopping = Mutex(Stopping())
     private let shared = Mutex(StreamStatistics())
 
     /// - Parameters:
@@ -82,20 +90,39 @@ package actor StreamWorker {
     package func run() async throws {
         // The work is a task of its own, so that cancelling lets it finish a checkpoint instead of breaking one off.
         let work = Task { try await self.work() }
-        try await withTaskCancellationHandler {
-            try await work.value
-        } onCancel: {
-            stop()
+        let stopped = stopping.withLock { state in
+            state.work = work
+            return state.asked
+        }
+        if stopped { stop() }
+        do {
+            try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                stop()
+            }
+        } catch is CancellationError {
+            // Broken off by `stop`: what was not stored is read again at the next start.
         }
     }
 
-    /// Ends `run` after the present turn.
-    package nonisolated func stop() { stopping.withLock { $0 = true } }
+    /// Ends `run` after the present turn and its checkpoint, or without them when the store takes too long.
+    package nonisolated func stop() {
+        let work = stopping.withLock { state in
+            state.asked = true
+            return state.work
+        }
+        guard let work else { return }
+        Task {
+            try await Task.sleep(for: Self.stopPatience)
+            work.cancel()
+        }
+    }
 
     private func work() async throws {
         checkpointAt = .now + .milliseconds(settings.checkpointMs)
         do {
-            while !stopping.withLock({ $0 }) { try await turn() }
+            while !stopping.withLock({ $0.asked }) { try await turn() }
             try await checkpoint(Array(owned.keys))
         } catch {
             await reader.close()

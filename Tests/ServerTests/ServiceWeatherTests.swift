@@ -131,6 +131,10 @@ import Testing
             #expect(try await stage.sql(failed + " AND outcome <> 'upstream_error'") == "0")
 
             try await expectBrokenEventsPutAside(stage, counted: sent)
+
+            // A stop does not wait for a database that is away.
+            await stage.cluster.stop()
+            #expect(stage.service.stop() == 0)
         } catch {
             await stage.stop()
             throw error

@@ -34,7 +34,7 @@ package struct Demo: Sendable {
         defer { lock.release() }
         let scenario = try Scenarios.load(settings.simulation.scenario)
         try scenario.validate()
-        say("Trimtab \(Version.number) demo. Scenario '\(scenario.name)': \(scenario.description)")
+        say("Trimtab \(Build.version) demo. Scenario '\(scenario.name)': \(scenario.description)")
 
         let cluster = PostgresCluster(
             PostgresCluster.Settings(
