@@ -37,12 +37,26 @@ package struct ControlAPI: Sendable {
         package var metrics: @Sendable () -> String = { "" }
         /// Called once a request with its method, status and duration in seconds.
         package var record: @Sendable (_ method: String, _ status: Int, _ seconds: Double) -> Void = { _, _, _ in }
-        /// Readiness checks by name; each says `nil`, or why it is not ready.
-        package var checks: [(name: String, run: @Sendable () async -> String?)] = []
+        package var checks: [Check] = []
         /// Milliseconds since the epoch.
         package var now: @Sendable () -> Int64
 
         package init(now: @escaping @Sendable () -> Int64) { self.now = now }
+    }
+
+    /// Something that this process depends on.
+    package struct Check: Sendable {
+        let name: String
+        /// Whether the process is of no use without it, and so not ready.
+        let isRequired: Bool
+        /// `nil`, or what is wrong.
+        let problem: @Sendable () async -> String?
+
+        package init(_ name: String, isRequired: Bool, problem: @escaping @Sendable () async -> String?) {
+            self.name = name
+            self.isRequired = isRequired
+            self.problem = problem
+        }
     }
 
     package init(
@@ -68,7 +82,7 @@ package struct ControlAPI: Sendable {
         Application(
             responder: APIResponder(api: self),
             configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
-            services: [events],
+            services: settings.systemOnly ? [] : [events],
             onServerRunning: { await onRunning($0.localAddress?.port ?? 0) },
             logger: settings.logger)
     }

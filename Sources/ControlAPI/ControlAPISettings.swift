@@ -4,6 +4,8 @@ package struct ControlAPISettings: Sendable {
     package var host = "127.0.0.1"
     /// 0 takes any free port.
     package var port = 8081
+    /// Health and metrics alone, for a process without the control role.
+    package var systemOnly = false
     /// Larger request bodies are refused with 413, bytes.
     package var bodyLimit = 256 * 1024
     /// Marks the console's cookie `Secure`; set where TLS ends in front of this port.

@@ -78,8 +78,8 @@ package final class Assembly: Sendable {
                     driver: driver, lock: LeaderLock(postgres, holder: settings.localLog.gatewayID), store: store,
                     partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
                     retentionDays: settings.state.retentionDays, metrics: metrics, logger: logger))
-            services.append(apiService())
         }
+        services.append(apiService())
         if let log, let gateway {
             if settings.eventLog.kind == .kafka {
                 services.append(
@@ -138,6 +138,7 @@ package final class Assembly: Sendable {
         hooks.checks = readinessChecks()
         var api = settings.api
         api.version = Build.version
+        api.systemOnly = !roles.contains(.control)
         api.logger = logger
         let control = ControlAPI(
             store: store, commands: LoopCommands(driver: driver), feedback: LogFeedback(log: log), hasher: hasher,
@@ -146,12 +147,16 @@ package final class Assembly: Sendable {
             api: control, address: "\(api.host):\(api.port)", ports: ports, metrics: metrics, logger: logger)
     }
 
-    private func readinessChecks() -> [(name: String, run: @Sendable () async -> String?)] {
-        var checks: [(name: String, run: @Sendable () async -> String?)] = [
-            ("postgres", { [store] in await store.ping() })
+    /// A gateway serves without PostgreSQL, so that must not take it out of a load balancer; the other roles cannot.
+    private func readinessChecks() -> [ControlAPI.Check] {
+        var checks = [
+            ControlAPI.Check("postgres", isRequired: gateway == nil) { [store] in await store.ping() }
         ]
         if let gateway {
-            checks.append(("routing_table", { gateway.servedEpoch >= 0 ? nil : "No routing table has been loaded." }))
+            checks.append(
+                ControlAPI.Check("routing_table", isRequired: true) {
+                    gateway.servedEpoch >= 0 ? nil : "No routing table has been loaded."
+                })
         }
         return checks
     }

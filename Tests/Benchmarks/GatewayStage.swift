@@ -43,6 +43,7 @@ struct GatewayStage {
             data_dir: \(folder.path)
             secret: \(Self.secret)
             gateway: {id: bench, bind: "127.0.0.1:\(gatewayPort)", drain_s: 1}
+            api: {bind: "127.0.0.1:0"}
             providers:
               bench: {base_url: "http://127.0.0.1:\(upstreamPort)/v1", api_key: upstream, models: [small, large]}
             state: {postgres: {url: "host=127.0.0.1 port=1 dbname=none connect_timeout=1"}}

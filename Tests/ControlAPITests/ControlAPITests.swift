@@ -266,7 +266,9 @@ import Testing
 
 @Suite struct Health {
     @Test func readinessNamesWhatIsWrong() async throws {
-        try await TestServer.run(checks: [("gateway", { nil })]) { server in
+        try await TestServer.run(checks: [
+            .init("gateway", isRequired: true) { nil }, .init("spare", isRequired: false) { "Away." },
+        ]) { server in
             #expect(try await server.send("GET", "/livez", as: nil).status == 200)
             #expect(try await server.send("GET", "/readyz", as: nil).status == 200)
             server.store.edit { $0.problem = "connection refused" }
@@ -275,10 +277,21 @@ import Testing
                 #expect(reply.status == 503)
                 #expect(
                     reply.text
-                        == #"{"checks":[{"name":"gateway","ready":true},"#
-                        + #"{"detail":"connection refused","name":"store","ready":false}],"ready":false}"#)
+                        == #"{"checks":[{"name":"gateway","ready":true,"required":true},"#
+                        + #"{"detail":"Away.","name":"spare","ready":false,"required":false},"#
+                        + #"{"detail":"connection refused","name":"store","ready":false,"required":true}],"ready":false}"#
+                )
             }
             #expect(try await server.send("GET", "/metrics", as: nil).text == "# TYPE up gauge\nup 1\n")
+        }
+    }
+
+    @Test func aProcessWithoutTheControlRoleShowsItsHealthAlone() async throws {
+        try await TestServer.run(systemOnly: true) { server in
+            for (path, status) in ["/livez": 200, "/readyz": 200, "/metrics": 200, "/": 404, "/api/v1/routes": 404] {
+                let reply = try await server.send("GET", path)
+                #expect(reply.status == status)
+            }
         }
     }
 

@@ -19,7 +19,7 @@ struct TestServer: Sendable {
 
     /// Runs a server for as long as `body` takes.
     static func run(
-        filled: Bool = true, checks: [(name: String, run: @Sendable () async -> String?)] = [],
+        filled: Bool = true, systemOnly: Bool = false, checks: [ControlAPI.Check] = [],
         _ body: @escaping @Sendable (TestServer) async throws -> Void
     ) async throws {
         let store = FixtureStore()
@@ -36,6 +36,7 @@ struct TestServer: Sendable {
         if filled { try Fixture.fill(store) }
         var settings = ControlAPISettings()
         settings.port = 0
+        settings.systemOnly = systemOnly
         settings.providers = [
             ProviderSummary(name: "sim", baseURL: "http://127.0.0.1:1/v1", models: ["strong-1", "cheap-1", "m", "4"])
         ]
@@ -44,7 +45,7 @@ struct TestServer: Sendable {
         var hooks = ControlAPI.Hooks(now: { Fixture.now })
         hooks.metrics = { "# TYPE up gauge\nup 1\n" }
         hooks.checks = checks
-        hooks.checks.append((name: "store", run: { await store.ping() }))
+        hooks.checks.append(.init("store", isRequired: true) { await store.ping() })
         let api = ControlAPI(
             store: store, commands: commands, feedback: commands, hasher: hasher, settings: settings, hooks: hooks)
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)

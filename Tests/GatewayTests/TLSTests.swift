@@ -1,3 +1,4 @@
+import Core
 import Foundation
 import Gateway
 import NIOSSL
@@ -17,6 +18,29 @@ import Testing
         #expect(response.status == 200 && response.body == Wire.answer)
         #expect(try await gateway.onlyRecord().outcome == .complete)
         await gateway.stop()
+    }
+
+    /// A gateway is an OpenAI-compatible upstream like any other, so one can stand before another.
+    @Test func servesClientsOverTLS() async throws {
+        let certificate = try Certificate()
+        let upstream = try await ScriptedUpstream { _, _ in
+            [Wire.streamHead, Wire.chunk(Wire.delta("a")), Wire.chunk(Wire.done), Wire.end]
+        }
+        let inner = try await TestGateway(upstream: upstream.port) { options in
+            options.settings.tls = .init(certificateFile: certificate.file.path, keyFile: certificate.key.path)
+            options.settings.requireKeys = false
+            options.settings.defaultRoute = RouteName("chat")
+        }
+        let outer = try await TestGateway(upstream: inner.port) { options in
+            options.baseURL = "https://localhost:\(inner.port)/v1"
+            options.trustRootsFile = certificate.file.path
+        }
+        let response = try await RawClient.ask(Wire.post(Wire.streamBody), port: outer.port)
+        #expect(response.status == 200 && response.body == Wire.delta("a") + Wire.done)
+        #expect(try await outer.onlyRecord().outcome == .complete)
+        #expect(try await inner.onlyRecord().outcome == .complete)
+        await outer.stop()
+        await inner.stop()
     }
 
     @Test func refusesACertificateThatNobodyVouchesFor() async throws {
@@ -41,26 +65,25 @@ final class Certificate {
     }
 
     let folder: URL
-    var file: URL { folder.appendingPathComponent("certificate.pem") }
+    let file: URL
+    let key: URL
     let context: NIOSSLContext
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("trimtab-tls-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let (certificate, key) = (
-            folder.appendingPathComponent("certificate.pem"), folder.appendingPathComponent("key.pem")
-        )
+        (file, key) = (folder.appendingPathComponent("certificate.pem"), folder.appendingPathComponent("key.pem"))
         let process = Process()
         process.executableURL = URL(fileURLWithPath: try #require(Self.openssl))
         process.arguments = [
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key.path, "-out",
-            certificate.path,
+            file.path,
         ]
         process.standardError = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
-        let chain = try NIOSSLCertificate.fromPEMFile(certificate.path).map { NIOSSLCertificateSource.certificate($0) }
+        let chain = try NIOSSLCertificate.fromPEMFile(file.path).map { NIOSSLCertificateSource.certificate($0) }
         let configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain, privateKey: .privateKey(try NIOSSLPrivateKey(file: key.path, format: .pem)))
         context = try NIOSSLContext(configuration: configuration)

@@ -41,6 +41,18 @@ import Testing
         }
     }
 
+    @Test func dependenciesAreDocumentedWithTheirVersions() throws {
+        func text(_ file: String) throws -> String {
+            try String(contentsOf: Self.root.appendingPathComponent(file), encoding: .utf8)
+        }
+        let named = try text("docs/dependencies.md").components(separatedBy: "## C libraries")[0]
+            .matches(of: /\| ([\w.-]+\/[\w.-]+) \| ([\d.]+) \| ./).map { "\($0.1) \($0.2)" }
+        let used = try text("Package.swift").matches(of: /github\.com\/([^"]+)", exact: "([^"]+)"/)
+            .map { "\($0.1) \($0.2)" }
+        #expect(!used.isEmpty)
+        #expect(Set(named) == Set(used))
+    }
+
     /// A decision must be the same when it is made again from what was stored.
     @Test func pureLogicReadsNoClockAndDrawsNoRandomness() throws {
         let pattern = try Regex(

@@ -59,7 +59,7 @@ package struct APIResponder: HTTPResponder {
         let segments = request.uri.path.split(separator: "/")
         let method = request.method == .head ? "GET" : request.method.rawValue
         var allowed: [String] = []
-        for endpoint in ControlAPI.endpoints {
+        for endpoint in api.settings.systemOnly ? ControlAPI.systemEndpoints : ControlAPI.endpoints {
             guard let parameters = endpoint.match(segments) else { continue }
             if endpoint.method == method { return (endpoint, parameters) }
             if !allowed.contains(endpoint.method) { allowed.append(endpoint.method) }

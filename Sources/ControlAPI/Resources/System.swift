@@ -3,7 +3,7 @@ import Hummingbird
 extension ControlAPI {
     static let systemEndpoints: [Endpoint] = [
         Endpoint("GET", "/livez", nil, "Whether the process runs.") { _, _ in Answer.text("ok\n") },
-        Endpoint("GET", "/readyz", nil, "Whether everything it depends on answers; 503 if not.") { api, _ in
+        Endpoint("GET", "/readyz", nil, "Whether everything it needs to serve answers; 503 if not.") { api, _ in
             await api.readiness()
         },
         Endpoint("GET", "/healthz", nil, "The same as `/readyz`.") { api, _ in await api.readiness() },
@@ -17,15 +17,18 @@ extension ControlAPI {
         await withTaskGroup(of: (Int, Readiness.Check).self) { group in
             for (index, check) in hooks.checks.enumerated() {
                 group.addTask {
-                    let problem = await check.run()
-                    return (index, .init(name: check.name, ready: problem == nil, detail: problem))
+                    let problem = await check.problem()
+                    return (
+                        index,
+                        .init(name: check.name, ready: problem == nil, required: check.isRequired, detail: problem)
+                    )
                 }
             }
             var found: [(Int, Readiness.Check)] = []
             for await result in group { found.append(result) }
             results = found.sorted { $0.0 < $1.0 }.map(\.1)
         }
-        let ready = results.allSatisfy(\.ready)
+        let ready = results.allSatisfy { $0.ready || !$0.required }
         return Answer.json(Readiness(ready: ready, checks: results), status: ready ? 200 : 503)
     }
 
@@ -36,6 +39,7 @@ extension ControlAPI {
         struct Check: Encodable {
             let name: String
             let ready: Bool
+            let required: Bool
             let detail: String?
         }
     }
