@@ -68,37 +68,47 @@ enum GatewayBench: Benchmark {
         return [
             Figure(name: "gateway.cpu_vs_nginx", value: ratios.median, unit: "ratio"),
             Figure(name: "gateway.cpu_per_request_us", value: costs.median, unit: "us"),
-            Figure(name: "gateway.added_p50", value: added.p50, unit: "ms"),
-            Figure(name: "gateway.added_p99", value: added.p99, unit: "ms"),
-            Figure(name: "gateway.direct_p99", value: added.directP99, unit: "ms"),
+            Figure(name: "gateway.added_p50", value: added.gateway.p50.median, unit: "ms"),
+            Figure(name: "gateway.added_p99", value: added.gateway.p99.median, unit: "ms"),
+            Figure(name: "nginx.added_p50", value: added.nginx.p50.median, unit: "ms"),
+            Figure(name: "nginx.added_p99", value: added.nginx.p99.median, unit: "ms"),
+            Figure(name: "upstream.p99", value: added.directP99, unit: "ms"),
             Figure(name: "gateway.rss_idle", value: idle, unit: "MB"),
         ]
     }
 
-    /// How much later answers come through the gateway than from the upstream itself, at an open-loop pace: the medians
-    /// over short turns in which both are measured one after the other, so that a disturbance of the machine spoils a
-    /// turn and not the figure.
+    /// How much later answers come through a proxy than from the upstream itself, at an open-loop pace.
+    private struct AddedLatency {
+        var p50: [Double] = []
+        var p99: [Double] = []
+
+        mutating func add(_ through: [Double], over direct: [Double]) {
+            p50.append(through.median - direct.median)
+            p99.append(through.percentile(0.99) - direct.percentile(0.99))
+        }
+    }
+
+    /// Short turns in which upstream, nginx and the gateway are measured one after the other, so that a disturbance of
+    /// the machine spoils a turn and not the median over them.
     private static func addedLatency(
         _ stage: GatewayStage, _ request: [UInt8], rate: Double
-    ) throws -> (p50: Double, p99: Double, directP99: Double) {
-        var (p50, p99, direct): ([Double], [Double], [Double]) = ([], [], [])
-        let (near, far) = (
-            try PacedLoad(port: stage.upstreamPort, request: request),
-            try PacedLoad(port: stage.gatewayPort, request: request)
-        )
+    ) throws -> (gateway: AddedLatency, nginx: AddedLatency, directP99: Double) {
+        let loads = try [stage.upstreamPort, stage.proxyPort, stage.gatewayPort]
+            .map { try PacedLoad(port: $0, request: request) }
         // The first answers pay for the connections.
-        for load in [near, far] { _ = try load.run(rate: rate, seconds: pacedSeconds) }
+        for load in loads { _ = try load.run(rate: rate, seconds: pacedSeconds) }
+        var (gateway, nginx, direct): (AddedLatency, AddedLatency, [Double]) = (.init(), .init(), [])
         for _ in 1...pacedTurns {
-            let alone = try near.run(rate: rate, seconds: pacedSeconds)
-            let through = try far.run(rate: rate, seconds: pacedSeconds)
-            p50.append(through.median - alone.median)
-            p99.append(through.percentile(0.99) - alone.percentile(0.99))
-            direct.append(alone.percentile(0.99))
+            let times = try loads.map { try $0.run(rate: rate, seconds: pacedSeconds) }
+            nginx.add(times[1], over: times[0])
+            gateway.add(times[2], over: times[0])
+            direct.append(times[0].percentile(0.99))
         }
-        print(
-            "\(pacedTurns) turns at \(Int(rate)) requests/s, p99 added: "
-                + p99.sorted().map { "\(($0 * 100).rounded() / 100)" }.joined(separator: " ") + " ms")
-        return (p50.median, p99.median, direct.median)
+        for (name, added) in [("nginx", nginx), ("gateway", gateway)] {
+            let turns = added.p99.sorted().map { "\(($0 * 100).rounded() / 100)" }.joined(separator: " ")
+            print("\(pacedTurns) turns at \(Int(rate)) requests/s, p99 added by \(name): \(turns) ms")
+        }
+        return (gateway, nginx, direct.median)
     }
 }
 
