@@ -24,8 +24,10 @@ test: packages-test ## Run every test, on the same release build
 	swift build $(SWIFT_FLAGS)
 	swift test $(TEST_FLAGS)
 
-lint: ## Check the format; the style rules are tests
+lint: packages-test ## Check the format and the rules of the house
 	swift format lint --strict --parallel --recursive Sources Tests
+	swift build $(SWIFT_FLAGS)
+	swift test $(TEST_FLAGS) --filter StyleTests
 
 format: ## Write the format
 	swift format --in-place --parallel --recursive Sources Tests

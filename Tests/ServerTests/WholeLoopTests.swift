@@ -118,6 +118,9 @@ import Testing
                 > mean(quality, of: "window_feedback", policy: promoted["stable"]) - 0.02 - 0.03)
 
         let metrics = try await Shell.run("/usr/bin/curl", ["-s", "http://127.0.0.1:\(demo.port + 50)/metrics"])
+        let verdict = try await Shell.run(
+            "/bin/sh", ["-c", "promtool check metrics 2>&1 && echo accepted"], input: metrics)
+        #expect(verdict == "accepted\n")
         // Those that need a Kafka, or that something went wrong.
         let absent: Set<Metric> = [.logShipped, .gatewayUpstreamErrors, .controlStepFailures, .streamDeadLetters]
         for metric in Metric.allCases where !absent.contains(metric) {

@@ -100,7 +100,7 @@ struct DemoTraffic: Service {
     }
 
     private func report(_ replay: ReplayClient) async throws {
-        var lines = StatusLines(route: scenario.route.name)
+        var lines = StatusLines(route: scenario.route.name, since: currentMilliseconds())
         while true {
             try await Task.sleep(for: .seconds(assembly.settings.simulation.statusSeconds))
             let recent = try await replay.recent()

@@ -9,16 +9,22 @@ import Simulation
 /// What the demo says every few seconds, and once whenever a rollout changes.
 struct StatusLines {
     let route: RouteName
+    /// Milliseconds since the epoch; what rollouts went through before is the console's to tell.
+    let since: Int64
     private var told: Set<String> = []
     private var total = 0
 
-    init(route: RouteName) { self.route = route }
+    init(route: RouteName, since: Int64) {
+        self.route = route
+        self.since = since
+    }
 
     mutating func next(_ recent: ReplayStatistics, state: RouteState?, rollouts: [Rollout]) -> [String] {
         total += recent.completed + recent.failed
         var lines: [String] = []
         for rollout in rollouts.sorted(by: { $0.id < $1.id }) {
-            for entry in rollout.timeline where told.insert("\(rollout.id) \(entry.at) \(entry.event)").inserted {
+            for entry in rollout.timeline where entry.at >= since {
+                guard told.insert("\(rollout.id) \(entry.at) \(entry.event)").inserted else { continue }
                 lines.append(Self.sentence(entry, rollout))
             }
         }
