@@ -107,7 +107,7 @@ let package = Package(
         tests("PostgresClientTests", ["PostgresClient"]),
         tests("StateStoreTests", ["StateStore", logging, "ControlLoop", "PostgresClient", "Core", "Policy", "Telemetry", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts"]),
         tests("KafkaClientTests", ["KafkaClient"]),
-        tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core"]),
+        tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core", grdb]),
         tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Core"]),
         tests("DecisionsTests", ["Decisions", "Analysis", "Statistics", "Policy", "Core"]),
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),

@@ -30,6 +30,15 @@ package protocol EventLogReader: Sendable {
     /// The offset after the newest record of each assigned partition, as far as known; for lag.
     func endOffsets() async throws -> [Int: Int64]
 
+    /// Where to start so that no record of the partition with `at >= time` is missed: at the first one, or somewhat before.
+    ///
+    /// May be asked at any time, also before an assignment.
+    ///
+    /// - Parameter time: Milliseconds since the epoch.
+    /// - Returns: `nil` if the partition has no record as late.
+    /// - Throws: `TrimtabError` `event_log.kafka.times` on a cluster that does not look offsets up by time.
+    func offset(partition: Int, atOrAfter time: Int64) async throws -> Int64?
+
     /// Leaves the log; idempotent. Later calls of `next` throw.
     func close() async
 }

@@ -68,6 +68,16 @@ package final class KafkaLogReader: EventLogReader {
 
     package func endOffsets() -> [Int: Int64] { consumer.endOffsets() }
 
+    /// By the time at which the cluster got the records, which is never before their own.
+    package func offset(partition: Int, atOrAfter time: Int64) async throws -> Int64? {
+        do {
+            return try await KafkaAdmin.offset(
+                in: settings.topic, partition: partition, atOrAfter: time, properties: settings.properties)
+        } catch {
+            throw settings.described(error)
+        }
+    }
+
     package func close() async { await consumer.close() }
 }
 

@@ -57,6 +57,10 @@ package struct KafkaLogSettings: Sendable, Equatable {
                 remedy: "A topic's count is fixed when it is made: configure \(found), or name a new event_log.topic.")
         case KafkaError.ahead(let topic, let partition, let offset, let end):
             EventLogFault.ahead(topic: topic, partition: partition, offset: offset, end: end)
+        case KafkaError.noTimes(let topic):
+            TrimtabError(
+                "event_log.kafka.times", "The cluster does not look up where '\(topic)' stood at a time.",
+                remedy: "Start at an offset instead, or at the beginning.")
         case KafkaError.closed: EventLogFault.closed
         default:
             TrimtabError(

@@ -25,11 +25,22 @@ package final class LocalLog: Sendable {
         var doneBefore: [Int64]
         var trims: [Int: Int64] = [:]
         var closers: [CheckedContinuation<Void, Never>] = []
+
+        mutating func account(for deleted: [LocalLogStore.Evicted]) {
+            for row in deleted {
+                statistics.bytes -= row.bytes
+                let done = row.nextOffset <= doneBefore[row.partition]
+                if done { statistics.rotated += Int64(row.count) }
+                if !done { statistics.dropped[.maxBytes, default: 0] += Int64(row.count) }
+            }
+        }
     }
 
     /// Records written in one transaction; the writer wakes early for as many.
     private static let batchLimit = 1_000
     private static let retryMs = 100
+    /// How often the writer looks for records that are old enough to go, at most.
+    private static let longestExpiryMs: Int64 = 10_000
 
     private let shared: Mutex<Shared>
     /// Raised when the writer may have something to do; it looks at the state after every wake-up.
@@ -131,9 +142,14 @@ extension LocalLog {
         var batcher = batcher
         var unwritten: [LocalLogStore.Row] = []
         var failing = false
+        var expireAt: Int64 = 0
         while true {
             let closing = waitForWork(failing: failing)
             applyTrims()
+            if Self.now() >= expireAt {
+                expire()
+                expireAt = Self.now() + expiryMs
+            }
             if unwritten.isEmpty { unwritten = batcher.rows(for: takeQueued(), at: Self.now()) }
             if !unwritten.isEmpty {
                 failing = !write(unwritten, wasFailing: failing)
@@ -159,8 +175,7 @@ extension LocalLog {
                 _ = news.wait(timeout: .now() + .milliseconds(settings.flushMs))
                 return isClosing
             }
-            if trims { return false }
-            news.wait()
+            if trims || news.wait(timeout: .now() + .milliseconds(Int(expiryMs))) == .timedOut { return false }
         }
     }
 
@@ -191,12 +206,7 @@ extension LocalLog {
                     shared.statistics.written += Int64(row.count)
                     shared.statistics.bytes += Int64(row.payload.count)
                 }
-                for row in evicted {
-                    shared.statistics.bytes -= row.bytes
-                    let done = row.nextOffset <= shared.doneBefore[row.partition]
-                    if done { shared.statistics.rotated += Int64(row.count) }
-                    if !done { shared.statistics.dropped[.maxBytes, default: 0] += Int64(row.count) }
-                }
+                shared.account(for: evicted)
                 shared.statistics.lastError = nil
             }
             if wasFailing { logger.notice("Local log writes again", metadata: ["path": "\(settings.path)"]) }
@@ -204,6 +214,19 @@ extension LocalLog {
         } catch {
             note(error, first: !wasFailing)
             return false
+        }
+    }
+
+    private var expiryMs: Int64 { min(max(settings.retentionMs / 10, 100), Self.longestExpiryMs) }
+
+    /// Lets go what the stream has stored and nobody is expected to replay any more.
+    private func expire() {
+        do {
+            let done = shared.withLock { $0.doneBefore }
+            let expired = try store.expire(writtenBefore: Self.now() - settings.retentionMs, doneBefore: done)
+            shared.withLock { $0.account(for: expired) }
+        } catch {
+            note(error, first: true)
         }
     }
 

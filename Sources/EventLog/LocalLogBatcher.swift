@@ -17,7 +17,7 @@ struct LocalLogBatcher: Sendable {
     /// One row per partition, in the order of the events. Numbers given here are never given again: a row that cannot
     /// be written is kept and tried again as it is.
     ///
-    /// - Parameter now: Milliseconds since the epoch.
+    /// - Parameter now: Milliseconds since the epoch; the rows' age counts from here.
     mutating func rows(for events: [LogEvent], at now: Int64) -> [LocalLogStore.Row] {
         var rows: [LocalLogStore.Row?] = Array(repeating: nil, count: nextOffsets.count)
         for event in events {
@@ -26,10 +26,11 @@ struct LocalLogBatcher: Sendable {
                 rows[partition].take()
                 ?? LocalLogStore.Row(
                     partition: partition, baseOffset: nextOffsets[partition], count: 0, payload: [],
-                    firstSeq: nextSeqs[partition], at: now)
+                    firstSeq: nextSeqs[partition], at: now, largestAt: event.at)
             LocalLogFrame.append(
                 event, as: EventEncoder.Numbering(producer: producer, seq: nextSeqs[partition]), to: &row.payload)
             row.count += 1
+            row.largestAt = max(row.largestAt, event.at)
             nextSeqs[partition] += 1
             nextOffsets[partition] += 1
             rows[partition] = row

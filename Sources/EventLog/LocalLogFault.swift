@@ -11,7 +11,9 @@ enum LocalLogFault: Error {
         case .version(let version):
             TrimtabError(
                 "local_log.version", "The local log \(path) has format \(version), which this version cannot read.",
-                remedy: "Use the version that wrote it, or set gateway.local_log.path to a new file.")
+                remedy: version < LocalLogStore.version
+                    ? "Start the gateway on it once, which brings the file into the present format."
+                    : "Use the version that wrote it, or set gateway.local_log.path to a new file.")
         case .partitions(let stored, let wanted):
             TrimtabError(
                 "local_log.partitions",

@@ -10,6 +10,8 @@ package struct LocalLogSettings: Sendable, Equatable {
     package var partitions: Int
     /// Bytes of records kept; past it the oldest go.
     package var maxBytes: Int64 = 1 << 30
+    /// How long what the stream has stored stays for replays, milliseconds; what it has not stays until `maxBytes`.
+    package var retentionMs: Int64 = 7 * 86_400_000
     /// 1...30: how long a record may wait in memory, milliseconds. With the write itself this stays far below the
     /// 100 ms after which a record survives a kill.
     package var flushMs = 20
@@ -41,6 +43,7 @@ package struct LocalLogSettings: Sendable, Equatable {
         try check("gateway_id", "'\(gatewayID)'", !gatewayID.isEmpty && !slash, "a name without '/'")
         try check("partitions", partitions, (1...4096).contains(partitions), "1 to 4096")
         try check("max_bytes", maxBytes, maxBytes >= 1 << 16, "65536 or more")
+        try check("retention_hours", Double(retentionMs) / 3_600_000, retentionMs > 0, "more than 0")
         try check("flush_ms", flushMs, (1...30).contains(flushMs), "1 to 30 ms")
         try check("queue_limit", queueLimit, queueLimit > 0, "1 or more")
     }

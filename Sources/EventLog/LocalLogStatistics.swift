@@ -12,7 +12,7 @@ package struct LocalLogStatistics: Sendable, Equatable {
     /// Accepted into the queue.
     package var appended: Int64 = 0
     package var written: Int64 = 0
-    /// Removed to make room after they had been read or shipped; no loss.
+    /// Removed for their age, or to make room after they had been read or shipped; no loss.
     package var rotated: Int64 = 0
     package var dropped: [DropReason: Int64] = [:]
     /// Failed attempts to write or trim.

@@ -21,10 +21,13 @@ struct LocalLogStore: Sendable {
         var count: Int
         var payload: [UInt8]
         var firstSeq: Int64
+        /// When it was written, milliseconds since the epoch.
         var at: Int64
+        /// The largest `at` of its records.
+        var largestAt: Int64
     }
 
-    /// A row that had to make room.
+    /// A row that was deleted: it had to make room, or was old enough.
     struct Evicted: Sendable {
         var partition: Int
         var nextOffset: Int64
@@ -32,15 +35,22 @@ struct LocalLogStore: Sendable {
         var bytes: Int64
     }
 
-    private static let schema = """
+    /// What leads from one format to the next; a file's `user_version` counts those it has been through.
+    private static let migrations = [
+        """
         CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE partitions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
         CREATE TABLE batches (
             id INTEGER PRIMARY KEY, partition INTEGER NOT NULL, base_offset INTEGER NOT NULL, count INTEGER NOT NULL,
             bytes INTEGER NOT NULL, producer TEXT NOT NULL, first_seq INTEGER NOT NULL, at INTEGER NOT NULL,
             payload BLOB NOT NULL, UNIQUE (partition, base_offset));
-        PRAGMA user_version = 1;
-        """
+        """,
+        // NULL in rows of the first format: `at`, when they were written, is no earlier than their records.
+        "ALTER TABLE batches ADD COLUMN largest_at INTEGER;",
+    ]
+    static var version: Int { migrations.count }
+    /// Rows deleted for their age in one go, so that the writer is not held up.
+    private static let expiryLimit = 10_000
 
     /// Four times SQLite's own, since a batch's blob is tens of kilobytes and every page is a write of its own.
     private static let pageSize = 16_384
@@ -72,29 +82,29 @@ struct LocalLogStore: Sendable {
         return try DatabaseQueue(path: path, configuration: configuration)
     }
 
-    /// Makes the tables where there are none, checks the partition count and takes the next run number.
+    /// Brings the file into the present format, checks the partition count and takes the next run number.
     ///
     /// - Parameter firstRun: The run number of a new file. The clock's seconds, so that a gateway whose file was
     ///   deleted does not number its records a second time under the same name.
     func open(partitions: Int, firstRun: Int64) throws -> Opened {
         try queue.write { database in
-            switch try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0 {
-            case 0:
-                try database.execute(sql: Self.schema)
+            let version = try Self.version(of: database)
+            guard version <= Self.version else { throw LocalLogFault.version(version) }
+            for migration in Self.migrations[version...] { try database.execute(sql: migration) }
+            try database.execute(sql: "PRAGMA user_version = \(Self.version)")
+            if version == 0 {
                 try database.execute(
                     sql: "INSERT INTO meta VALUES ('partitions', ?), ('run', ?)", arguments: [partitions, firstRun - 1])
                 for partition in 0..<partitions {
                     try database.execute(sql: "INSERT INTO partitions VALUES (?, 0)", arguments: [partition])
                 }
-            case 1: break
-            case let version: throw LocalLogFault.version(version)
             }
             let stored = try Int.fetchOne(database, sql: "SELECT value FROM meta WHERE key = 'partitions'") ?? 0
             guard stored == partitions else { throw LocalLogFault.partitions(stored: stored, wanted: partitions) }
             try database.execute(sql: "UPDATE meta SET value = value + 1 WHERE key = 'run'")
             return Opened(
                 run: try Int64.fetchOne(database, sql: "SELECT value FROM meta WHERE key = 'run'") ?? firstRun,
-                nextOffsets: try Int64.fetchAll(database, sql: "SELECT next_offset FROM partitions ORDER BY partition"),
+                nextOffsets: try Self.endOffsets(database),
                 bytes: try Int64.fetchOne(database, sql: "SELECT SUM(bytes) FROM batches") ?? 0)
         }
     }
@@ -104,8 +114,8 @@ struct LocalLogStore: Sendable {
         try queue.write { database in
             let insert = try database.cachedStatement(
                 sql: """
-                    INSERT INTO batches (partition, base_offset, count, bytes, producer, first_seq, at, payload)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO batches (partition, base_offset, count, bytes, producer, first_seq, at, largest_at, payload)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """)
             let advance = try database.cachedStatement(
                 sql: "UPDATE partitions SET next_offset = ? WHERE partition = ?")
@@ -113,6 +123,7 @@ struct LocalLogStore: Sendable {
             for row in rows {
                 try insert.execute(arguments: [
                     row.partition, row.baseOffset, row.count, row.payload.count, producer, row.firstSeq, row.at,
+                    row.largestAt,
                     Data(row.payload),
                 ])
                 try advance.execute(arguments: [row.baseOffset + Int64(row.count), row.partition])
@@ -139,6 +150,26 @@ struct LocalLogStore: Sendable {
         return evicted
     }
 
+    /// Deletes the oldest rows that were written before `cutoff` and lie wholly before `doneBefore`, by partition.
+    func expire(writtenBefore cutoff: Int64, doneBefore: [Int64]) throws -> [Evicted] {
+        try queue.write { database in
+            var expired: [Evicted] = []
+            var ids: [Int64] = []
+            let oldest = try SQLRow.fetchCursor(
+                database, sql: "SELECT id, partition, base_offset, count, bytes, at FROM batches ORDER BY id")
+            while ids.count < Self.expiryLimit, let row = try oldest.next(), row[5] < cutoff {
+                let (base, count): (Int64, Int) = (row[2], row[3])
+                let old = Evicted(partition: row[1], nextOffset: base + Int64(count), count: count, bytes: row[4])
+                guard old.nextOffset <= doneBefore[old.partition] else { continue }
+                expired.append(old)
+                ids.append(row[0])
+            }
+            let delete = try database.cachedStatement(sql: "DELETE FROM batches WHERE id = ?")
+            for id in ids { try delete.execute(arguments: [id]) }
+            return expired
+        }
+    }
+
     /// Deletes what lies wholly before these offsets.
     ///
     /// - Returns: The bytes freed.
@@ -154,6 +185,25 @@ struct LocalLogStore: Sendable {
             }
             return freed
         }
+    }
+
+    static func version(of database: Database) throws -> Int {
+        try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+    }
+
+    /// The offset after the newest record, by partition.
+    static func endOffsets(_ database: Database) throws -> [Int64] {
+        try Int64.fetchAll(database, sql: "SELECT next_offset FROM partitions ORDER BY partition")
+    }
+
+    /// The start of the first row that has a record of `time` or later.
+    static func offset(_ database: Database, partition: Int, atOrAfter time: Int64) throws -> Int64? {
+        try Int64.fetchOne(
+            database,
+            sql: """
+                SELECT base_offset FROM batches WHERE partition = ? AND IFNULL(largest_at, at) >= ?
+                ORDER BY base_offset LIMIT 1
+                """, arguments: [partition, time])
     }
 
     /// Reads records of one partition from `offset` on, as many as a batch may hold.

@@ -34,6 +34,45 @@ package enum KafkaAdmin {
         }
     }
 
+    /// The first offset whose record the cluster got at `time`, milliseconds since the epoch, or later.
+    ///
+    /// - Returns: `nil` if there is none as late.
+    /// - Throws: `KafkaError.noTimes` for a cluster that does not know; `.response` if it is away or refuses.
+    package static func offset(
+        in topic: String, partition: Int, atOrAfter time: Int64, properties: [String: String], timeoutMs: Int32 = 10_000
+    ) async throws -> Int64? {
+        try await onOwnThread("kafka-admin") {
+            try withClient(properties) { client in
+                let found = try offset(topic, partition, time, client: client, timeoutMs: timeoutMs)
+                if found >= 0 { return found }
+                // "None" is also what a cluster says that cannot tell: then it does not even know the beginning.
+                var (low, high): (Int64, Int64) = (0, 0)
+                let code = unsafe rd_kafka_query_watermark_offsets(
+                    client.raw, topic, Int32(partition), &low, &high, timeoutMs)
+                guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code) }
+                if low < high, try offset(topic, partition, 0, client: client, timeoutMs: timeoutMs) < 0 {
+                    throw KafkaError.noTimes(topic: topic)
+                }
+                return nil
+            }
+        }
+    }
+
+    private static func offset(
+        _ topic: String, _ partition: Int, _ time: Int64, client: KafkaHandle, timeoutMs: Int32
+    ) throws -> Int64 {
+        // A list of one: the time goes in and the offset comes out in the same field.
+        let (code, offset) = unsafe PartitionList.with(topic: topic, offsets: [partition: max(0, time)]) { list in
+            let code = unsafe rd_kafka_offsets_for_times(client.raw, list, timeoutMs)
+            guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let element = unsafe list?.pointee.elems.pointee else {
+                return (code, Int64(-1))
+            }
+            return unsafe (element.err, element.offset)
+        }
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code) }
+        return offset
+    }
+
     private static func withClient<Value>(
         _ properties: [String: String], _ body: (KafkaHandle) throws -> Value
     ) throws -> Value {

@@ -10,6 +10,8 @@ package enum KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
     case partitions(topic: String, expected: Int, found: Int)
     /// Where this reader was to read on lies after the end of the partition.
     case ahead(topic: String, partition: Int, offset: Int64, end: Int64)
+    /// A cluster that does not look up offsets by time, though the topic has records.
+    case noTimes(topic: String)
     case closed
 
     package var description: String {
@@ -20,6 +22,7 @@ package enum KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
             "topic '\(topic)' has \(found) partitions instead of \(expected)"
         case .ahead(let topic, let partition, let offset, let end):
             "partition \(partition) of '\(topic)' ends at \(end), before offset \(offset)"
+        case .noTimes(let topic): "offsets of '\(topic)' cannot be looked up by time"
         case .closed: "the client was closed"
         }
     }

@@ -46,6 +46,14 @@ package enum LogEvent: Sendable, Equatable {
         }
     }
 
+    /// Milliseconds since the epoch.
+    package var at: Int64 {
+        switch self {
+        case .request(let record): record.at
+        case .feedback(let feedback): feedback.at
+        }
+    }
+
     package var kind: Kind {
         switch self {
         case .request: .request

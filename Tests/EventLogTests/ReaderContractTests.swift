@@ -39,6 +39,17 @@ final class LogUnderTest: Sendable {
         return try LocalLogReader(log: log, topic: KafkaLogSettings.defaultTopic)
     }
 
+    /// librdkafka's mock cluster answers "none" to every time.
+    var knowsTimes: Bool { kafka == nil }
+
+    /// Waits until the reader can have all that was written.
+    func shipped() async throws {
+        guard let shipper else { return }
+        try await eventually("The shipper did not catch up.") {
+            shipper.status.acknowledged == log.statistics.written
+        }
+    }
+
     func close() async throws {
         shipping?.cancel()
         try await shipping?.value
@@ -128,6 +139,45 @@ final class LogUnderTest: Sendable {
         await #expect(throws: TrimtabError.self) {
             for _ in 0..<10 { _ = try await reader.next(timeout: .milliseconds(10)) }
         }
+        try await subject.close()
+    }
+
+    @Test(arguments: LogUnderTest.Kind.allCases)
+    func aReplayFromATimeMissesNoRecordOfThatTimeOrLater(kind: LogUnderTest.Kind) async throws {
+        let subject = try LogUnderTest(kind)
+        var source = EventSource(seed: 15)
+        var events: [LogEvent] = []
+        for _ in 0..<5 {
+            let more = source.next(200)
+            for event in more { subject.log.append(event) }
+            events += more
+            try await eventually("Nothing was written.") { subject.log.statistics.written == Int64(events.count) }
+        }
+        try await subject.shipped()
+        let reader = try subject.reader()
+        let time = events[700].at
+        if subject.knowsTimes {
+            var offsets: [Int: Int64] = [:]
+            for partition in 0..<LogUnderTest.partitions {
+                let own = events.filter { $0.bucketID.partition(of: LogUnderTest.partitions) == partition }
+                let first = Int64(try #require(own.firstIndex { $0.at >= time }))
+                let offset = try #require(try await reader.offset(partition: partition, atOrAfter: time))
+                #expect(offset <= first)
+                #expect(try await reader.offset(partition: partition, atOrAfter: 0) == 0)
+                offsets[partition] = offset
+                guard kind == .embedded else { continue }
+                #expect(offset > 0, "The first groups of records are passed over.")
+                #expect(try await reader.offset(partition: partition, atOrAfter: events[999].at + 1) == nil)
+            }
+            let wanted = Set(events.filter { $0.at >= time }.map(\.id))
+            let reading = try await reader.collect(from: offsets) { wanted.isSubset(of: Set($0.records.map(\.id))) }
+            #expect(wanted.isSubset(of: Set(reading.records.map(\.id))))
+        } else {
+            await #expect { try await reader.offset(partition: 0, atOrAfter: time) } throws: {
+                ($0 as? TrimtabError)?.code == "event_log.kafka.times"
+            }
+        }
+        await reader.close()
         try await subject.close()
     }
 

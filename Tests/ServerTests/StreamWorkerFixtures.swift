@@ -57,6 +57,9 @@ actor MemoryReader: EventLogReader {
     func pause(_ partitions: [Int]) { paused.formUnion(partitions) }
     func resume(_ partitions: [Int]) { paused.subtract(partitions) }
     func endOffsets() -> [Int: Int64] { positions.reduce(into: [:]) { $0[$1.key] = Int64(log[$1.key].count) } }
+    func offset(partition: Int, atOrAfter time: Int64) -> Int64? {
+        log[partition].firstIndex { $0.at >= time }.map(Int64.init)
+    }
     func close() { closed = true }
 }
 

@@ -93,6 +93,10 @@ extension LocalLogSettings {
             try reader.int(
                 "max_bytes", default: Int(maxBytes), 65_536...1_099_511_627_776,
                 "Bytes kept; past it the oldest go, counted."))
+        let hours = try reader.double(
+            "retention_hours", default: Double(retentionMs) / 3_600_000, 0.01...87_600,
+            "How long what the stream has stored stays for replays.")
+        retentionMs = Int64(hours * 3_600_000)
         flushMs = try reader.int("flush_ms", default: flushMs, 1...30, "How long a record may wait in memory.")
         queueLimit = try reader.int(
             "queue_limit", default: queueLimit, 1...10_000_000,
