@@ -25,13 +25,16 @@ package struct DDSketch: Sendable {
     /// Counts `value` `count` times; false if it was refused: negative, not finite, or `count` not positive.
     @discardableResult
     package mutating func insert(_ value: Double, count added: Int64 = 1) -> Bool {
-        guard value >= 0, value < .infinity, added > 0 else { return false }
-        count &+= added
-        if value < .leastNormalMagnitude {
+        // One comparison finds the positive normal numbers: all but a few of what comes.
+        let least = Double.leastNormalMagnitude.bitPattern
+        guard value.bitPattern &- least < Double.infinity.bitPattern &- least, added > 0 else {
+            guard value >= 0, value < .infinity, added > 0 else { return false }
+            count &+= added
             zeros &+= added
-        } else {
-            add(added, at: Self.bucket(of: value))
+            return true
         }
+        count &+= added
+        add(added, at: Self.bucket(of: value))
         return true
     }
 
@@ -73,7 +76,9 @@ package struct DDSketch: Sendable {
 
     // MARK: Buckets
 
-    private static func bucket(of value: Double) -> Int { Int((value.bitPattern &- 1) >> UInt64(shift)) }
+    private static func bucket(of value: Double) -> Int {
+        Int(truncatingIfNeeded: (value.bitPattern &- 1) >> UInt64(shift))
+    }
     private static func upper(of bucket: Int) -> Double { Double(bitPattern: UInt64(bucket + 1) << UInt64(shift)) }
 
     /// The value whose relative distance to both bounds of the bucket is the same.
@@ -84,8 +89,8 @@ package struct DDSketch: Sendable {
 
     @inline(__always)
     private mutating func add(_ added: Int64, at bucket: Int) {
-        let bucket = max(bucket, highest - (Self.bucketLimit - 1))
-        let slot = bucket - first
+        let bucket = max(bucket, highest &- (Self.bucketLimit - 1))
+        let slot = bucket &- first
         if bucket <= highest, slot >= 0 {
             counts[slot] &+= added
         } else {
@@ -137,14 +142,7 @@ extension DDSketch {
     package func encoded() -> [UInt8] {
         let held = held
         var bytes = [Self.format]
-        func append(_ value: Int64) {
-            var rest = UInt64(bitPattern: value)
-            while rest > 0x7f {
-                bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-                rest >>= 7
-            }
-            bytes.append(UInt8(rest))
-        }
+        func append(_ value: Int64) { LEB128.append(value, to: &bytes) }
         append(zeros)
         append(held.isEmpty ? 0 : Int64(first + held.startIndex))
         append(Int64(held.count))
@@ -164,8 +162,8 @@ extension DDSketch {
     /// Reads what `encoded()` wrote; `nil` for anything else.
     package init?(encoded bytes: some Collection<UInt8>) {
         var rest = bytes.makeIterator()
-        guard rest.next() == Self.format, let zeros = Self.number(&rest), zeros <= Self.countLimit,
-            let lowest = Self.number(&rest), let length = Self.number(&rest), length <= Self.bucketLimit,
+        guard rest.next() == Self.format, let zeros = LEB128.next(&rest), zeros <= Self.countLimit,
+            let lowest = LEB128.next(&rest), let length = LEB128.next(&rest), length <= Self.bucketLimit,
             lowest <= UInt64(Self.bucket(of: .greatestFiniteMagnitude)) + 1 - length
         else { return nil }
         self.zeros = Int64(zeros)
@@ -173,12 +171,12 @@ extension DDSketch {
         var counts = [Int64](repeating: 0, count: Int(length))
         var at = 0
         while at < counts.count {
-            guard let value = Self.number(&rest), value <= Self.countLimit - total else { return nil }
+            guard let value = LEB128.next(&rest), value <= Self.countLimit - total else { return nil }
             counts[at] = Int64(value)
             total += value
             at += 1
             if value == 0 {
-                guard let more = Self.number(&rest), more < counts.count - at else { return nil }
+                guard let more = LEB128.next(&rest), more < counts.count - at else { return nil }
                 at += Int(more)
             }
         }
@@ -190,15 +188,5 @@ extension DDSketch {
         makeRoom(for: Int(lowest) + last)
         for (slot, held) in counts.enumerated().reversed() where held != 0 { add(held, at: Int(lowest) + slot) }
         count = Int64(total)
-    }
-
-    private static func number(_ bytes: inout some IteratorProtocol<UInt8>) -> UInt64? {
-        var value: UInt64 = 0
-        for shift: UInt64 in stride(from: 0, through: 56, by: 7) {
-            guard let byte = bytes.next() else { return nil }
-            value |= UInt64(byte & 0x7f) << shift
-            if byte < 0x80 { return value }
-        }
-        return nil
     }
 }

@@ -26,6 +26,96 @@ struct DDSketchTests {
         }
     }
 
+    @Test("H01: empty, it has no quantile, and merging with it changes nothing")
+    func empty() {
+        let nothing = DDSketch()
+        #expect(nothing.count == 0)
+        #expect(nothing.quantile(0) == nil && nothing.quantile(0.5) == nil && nothing.quantile(1) == nil)
+        var sketch = Self.sketch([3, 0, 7])
+        let alone = sketch
+        sketch.merge(nothing)
+        #expect(sketch == alone)
+        sketch = nothing
+        sketch.merge(alone)
+        #expect(sketch == alone)
+        sketch = nothing
+        sketch.merge(nothing)
+        #expect(sketch == nothing)
+    }
+
+    @Test("H02: of one value every quantile is within 1 %")
+    func oneValue() throws {
+        let sketch = Self.sketch([412])
+        for q in stride(from: 0.0, through: 1, by: 0.05) {
+            let estimate = try #require(sketch.quantile(q))
+            #expect((407.88...416.12).contains(estimate))
+        }
+    }
+
+    @Test("H03, H04: one to a thousand, whole and dealt to seven sketches merged in any order")
+    func thousand() throws {
+        let whole = Self.sketch((1...1_000).map(Double.init))
+        #expect((495...505).contains(try #require(whole.quantile(0.5))))
+        #expect((940.5...959.5).contains(try #require(whole.quantile(0.95))))
+        #expect((980.1...999.9).contains(try #require(whole.quantile(0.99))))
+        let dealt = (0..<7).map { part in Self.sketch((1...1_000).filter { $0 % 7 == part }.map(Double.init)) }
+        var random = SplitMix64(seed: 4)
+        for _ in 0..<50 {
+            let merged = dealt.shuffled(using: &random).reduce(into: DDSketch()) { $0.merge($1) }
+            #expect(merged == whole)
+            #expect(merged.encoded() == whole.encoded())
+        }
+    }
+
+    @Test("H05: zeros are counted as exactly zero")
+    func zeros() throws {
+        let sketch = Self.sketch([Double](repeating: 0, count: 100) + [Double](repeating: 10, count: 100))
+        #expect(sketch.quantile(0.25) == 0)
+        #expect((9.9...10.1).contains(try #require(sketch.quantile(0.75))))
+    }
+
+    @Test("H07: another version is refused")
+    func version() {
+        var bytes = Self.sketch([1, 2, 3]).encoded()
+        #expect(DDSketch(encoded: bytes) != nil)
+        bytes[0] += 1
+        #expect(DDSketch(encoded: bytes) == nil)
+    }
+
+    @Test("H08: from a microsecond to an hour in milliseconds nothing collapses, in any order")
+    func range() {
+        var values = Array(sequence(first: 0.001) { $0 * 1.004 < 3_600_000 ? $0 * 1.004 : nil })
+        values.append(3_600_000)
+        let rising = Self.sketch(values), falling = Self.sketch(values.reversed())
+        #expect(rising == falling)
+        for value in values {
+            let below = Int64(values.count { $0 <= DDSketch.bucketBound(atOrAbove: value) })
+            #expect(rising.count - rising.count(above: value) == below, "every bucket is kept apart")
+        }
+        #expect(rising.quantile(0).map { abs($0 / 0.001 - 1) <= 0.01 } == true)
+    }
+
+    @Test("Every quantile lies within 1 %, whatever the distribution", arguments: 1...4 as ClosedRange<UInt64>)
+    func distributions(seed: UInt64) throws {
+        let shapes: [(String, (inout SplitMix64) -> Double)] = [
+            ("uniform", { $0.unit() * 1_000 }),
+            ("narrow", { 500 + $0.unit() }),
+            ("exponential", { $0.normal() * $0.normal() * 40 }),
+            ("two peaks", { $0.unit() < 0.9 ? 20 + $0.unit() : 30_000 + 100 * $0.unit() }),
+            ("Pareto", { 1 / (1 - $0.unit()) }),
+            ("steps", { Double(Int($0.unit() * 5)) * 250 }),
+        ]
+        for (name, draw) in shapes {
+            var random = SplitMix64(seed: seed)
+            let values = (0..<4_001).map { _ in abs(draw(&random)) }, sorted = values.sorted()
+            let sketch = Self.sketch(values)
+            for rank in stride(from: 0, to: sorted.count, by: 25) {
+                let estimate = try #require(sketch.quantile(Double(rank) / 4_000))
+                #expect(abs(estimate - sorted[rank]) <= 0.01 * sorted[rank], "\(name), rank \(rank)")
+            }
+        }
+    }
+
     @Test("A bucket bound splits the values exactly", arguments: 1...5 as ClosedRange<UInt64>)
     func exactCounts(seed: UInt64) {
         let values = Self.values(seed), sketch = Self.sketch(values)
