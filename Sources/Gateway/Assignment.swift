@@ -11,21 +11,13 @@ struct Assignment {
     let session: String?
     let user: String?
 
-    // Arbitrary, frozen: a change would move every session to another partition and another arm.
-    private static let sessionSalt: UInt64 = 0x7365_7373_696f_6e01
-    private static let userSalt: UInt64 = 0x7573_6572_0000_0002
-
-    /// Hashes what the client calls its session; the lowest twelve bits are its bucket.
-    static func hash(session: String) -> UInt64 { Hash64.hash(session, salt: sessionSalt) }
-    static func hash(user: String) -> UInt64 { Hash64.hash(user, salt: userSalt) }
-
     /// - Throws: a refusal if no route serves the request.
     init(
         _ request: ClientRequest, _ chat: ChatBody, _ cursor: JSONCursor, loop: GatewayLoop
     ) throws(RefusalError) {
         let forced = try Self.forced(request)
-        let session = Self.session(request, chat, cursor).map(Self.hash(session:))
-        let user = chat.user.map { Self.hash(user: cursor.decode($0)) }
+        let session = Self.session(request, chat, cursor).map(ClientHash.session)
+        let user = chat.user.map { ClientHash.user(cursor.decode($0)) }
         id = loop.makeID(request.startedAt, bucket: session.map { UInt16(truncatingIfNeeded: $0 & 0x0fff) })
         let (sessionHash, userHash) = (session.map(hex), user.map(hex))
         (self.session, self.user) = (sessionHash, userHash)

@@ -5,23 +5,36 @@ import Core
 ///
 /// Not `Sendable`: one for each thread of work. The pointers it holds are its own and are freed with it.
 @safe final class JSONDocument {
-    /// Longer events are refused: a record of ours is a few hundred bytes.
-    static let longestDocument = 256 * 1024
-    static let deepestNesting = 16
-    static let mostValues = 4096
+    /// What a document may be; one past a bound is refused.
+    struct Limits: Sendable {
+        var bytes: Int
+        var nesting: Int
+        var values: Int
+        /// What the document is called in messages.
+        var name: StaticString
+
+        /// A record of ours is a few hundred bytes.
+        static let event = Limits(bytes: 256 * 1024, nesting: 16, values: 4096, name: "event")
+        /// Many spans, and texts in them that we do not read.
+        static let export = Limits(bytes: 64 << 20, nesting: 64, values: 1 << 20, name: "export")
+    }
+
     /// Longer texts are refused, in bytes.
     static let longestText = 4096
     /// Longer names are refused, in bytes: they become keys of indexes, which PostgreSQL bounds.
     static let longestName = 256
 
+    private let limits: Limits
     private let parser: OpaquePointer
-    private let tokens: UnsafeMutablePointer<tt_json_token>
+    private var tokens: UnsafeMutablePointer<tt_json_token>
+    private var capacity = 4096
     private var interner = StringInterner()
 
-    init() {
-        unsafe parser = tt_json_parser_make(Self.longestDocument, Self.deepestNesting)
-        unsafe tokens = .allocate(capacity: Self.mostValues)
-        unsafe tokens.initialize(repeating: tt_json_token(), count: Self.mostValues)
+    init(limits: Limits = .event) {
+        self.limits = limits
+        unsafe parser = tt_json_parser_make(limits.bytes, limits.nesting)
+        unsafe tokens = .allocate(capacity: capacity)
+        unsafe tokens.initialize(repeating: tt_json_token(), count: capacity)
     }
 
     deinit {
@@ -33,18 +46,34 @@ import Core
     func parse(_ bytes: UnsafeRawBufferPointer) throws(EventError) {
         var count: UInt32 = 0
         let start = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
-        switch Int(unsafe tt_json_parse(parser, start, bytes.count, tokens, UInt32(Self.mostValues), &count)) {
+        var result: Int
+        repeat {
+            result = Int(unsafe tt_json_parse(parser, start, bytes.count, tokens, UInt32(capacity), &count))
+        } while result == TT_JSON_TOO_MANY_VALUES && grow()
+        switch result {
         case TT_JSON_OK: break
-        case TT_JSON_TOO_DEEP: throw malformed("is nested deeper than \(Self.deepestNesting) levels")
-        case TT_JSON_TOO_LONG: throw malformed("is longer than \(Self.longestDocument) bytes")
-        case TT_JSON_TOO_MANY_VALUES: throw malformed("holds more than \(Self.mostValues) values")
+        case TT_JSON_TOO_DEEP: throw malformed("is nested deeper than \(limits.nesting) levels")
+        case TT_JSON_TOO_LONG: throw malformed("is longer than \(limits.bytes) bytes")
+        case TT_JSON_TOO_MANY_VALUES: throw malformed("holds more than \(limits.values) values")
         case TT_JSON_NO_MEMORY: throw malformed("could not be parsed for want of memory")
         default: throw malformed("is not JSON")
         }
         guard type(0) == TT_JSON_OBJECT else { throw malformed("is not an object") }
     }
 
-    private func malformed(_ what: String) -> EventError { EventError(.malformedJSON, "The event \(what).") }
+    /// Makes room for eight times as many values, up to the bound.
+    private func grow() -> Bool {
+        guard capacity < limits.values else { return false }
+        unsafe tokens.deallocate()
+        capacity = min(capacity * 8, limits.values)
+        unsafe tokens = .allocate(capacity: capacity)
+        unsafe tokens.initialize(repeating: tt_json_token(), count: capacity)
+        return true
+    }
+
+    private func malformed(_ what: String) -> EventError {
+        EventError(.malformedJSON, "The \(limits.name) \(what).")
+    }
 
     // MARK: Values; `nil` where the value is of another type
 
