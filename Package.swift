@@ -98,7 +98,7 @@ let package = Package(
         .executableTarget(
             name: "trimtab-bench",
             dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "BlockingExecutors"],
-            path: "Tests/Benchmarks", swiftSettings: rules),
+            path: "Tests/Benchmarks", exclude: ["Peers"], swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),
         tests("PolicyTests", ["Policy", "Core"]),
