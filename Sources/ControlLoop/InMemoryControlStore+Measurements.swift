@@ -12,12 +12,16 @@ extension InMemoryControlStore {
     /// Keeps what one checkpoint emitted. A later pane replaces the earlier.
     package func add(results: [WindowResult], feedback deltas: [FeedbackDelta], panes added: [EvidencePane]) {
         for result in results {
-            guard let route = RouteName(result.key.route) else { continue }
+            guard result.key.window == WindowDefinition.requests, let route = RouteName(result.key.route) else {
+                continue
+            }
             partials[route, default: [:]][
                 PartialID(window: result.window, key: result.key, partition: result.partition)] = result
         }
         for delta in deltas {
-            guard let route = RouteName(delta.key.route) else { continue }
+            guard delta.key.window == WindowDefinition.requests, let route = RouteName(delta.key.route) else {
+                continue
+            }
             feedback[route, default: [:]][WindowID(window: delta.window, key: delta.key), default: [:]][
                 delta.name, default: Moments()
             ].merge(delta.values)

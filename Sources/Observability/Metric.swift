@@ -22,6 +22,8 @@ package enum Metric: String, CaseIterable, Sendable {
     // MARK: Stream
     case streamRecords = "trimtab_stream_records_total"
     case streamDuplicates = "trimtab_stream_duplicate_records_total"
+    case streamLate = "trimtab_stream_late_records_total"
+    case streamPaused = "trimtab_stream_paused_partitions"
     case streamDeadLetters = "trimtab_stream_dead_letters_total"
     case streamWatermarkLag = "trimtab_stream_watermark_lag_seconds"
     case streamOpenWindows = "trimtab_stream_open_windows"
@@ -55,6 +57,8 @@ package enum Metric: String, CaseIterable, Sendable {
     /// A label's name. Values come from closed lists wherever there is one, and are bounded everywhere.
     package enum Label: String, Sendable, CaseIterable {
         case arm, code, kind, method, outcome, partition, provider, reason, result, route, status, version
+        /// A declared window's name.
+        case window
 
         /// Values past so many become `other`.
         package var valueLimit: Int {

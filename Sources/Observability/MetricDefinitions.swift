@@ -36,6 +36,8 @@ extension Metric {
         case .logLag: gauge("records", [.partition], "Records appended and not yet read by the stream.")
         case .streamRecords: counter("records", [.kind], "Records folded into windows.")
         case .streamDuplicates: counter("records", [], "Records dropped because their number was seen before.")
+        case .streamLate: counter("records", [.window], "Records too late for the windows of a definition.")
+        case .streamPaused: gauge("partitions", [], "Partitions held back because they ran ahead of the others.")
         case .streamDeadLetters: counter("records", [.reason], "Records put aside as dead letters, late ones included.")
         case .streamWatermarkLag: gauge("seconds", [.partition], "How far a partition's watermark is behind the clock.")
         case .streamOpenWindows: gauge("windows", [], "Windows that have not fired.")

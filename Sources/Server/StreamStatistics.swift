@@ -28,6 +28,10 @@ package struct StreamStatistics: Sendable, Equatable {
     package var checkpointDuration = MetricHistogram(bounds: Metric.streamCheckpointDuration.definition.bounds)
     /// Assigned partitions that wait for the store.
     package var waiting = 0
+    /// Partitions held back because they ran ahead of the others.
+    package var paused = 0
+    /// The watermark of the partitions owned here that are not silent.
+    package var groupWatermark: Int64?
 
     package init() {}
 
@@ -47,6 +51,8 @@ extension StreamCounts {
         difference.repeatedOffsets -= earlier.repeatedOffsets
         difference.skipped -= earlier.skipped
         difference.deadLetters.merge(earlier.deadLetters) { $0 - $1 }
+        difference.late.merge(earlier.late) { $0 - $1 }
+        difference.unassigned -= earlier.unassigned
         return difference
     }
 
@@ -56,5 +62,7 @@ extension StreamCounts {
         repeatedOffsets += other.repeatedOffsets
         skipped += other.skipped
         deadLetters.merge(other.deadLetters, uniquingKeysWith: +)
+        late.merge(other.late, uniquingKeysWith: +)
+        unassigned += other.unassigned
     }
 }

@@ -59,6 +59,8 @@ package actor StreamWorker {
     private var unclaimed: Set<Int> = []
     private var claimAt = ContinuousClock.now
     private var checkpointAt = ContinuousClock.now
+    /// Event time over the partitions owned, and which of them run too far ahead.
+    private var group: WatermarkGroup<Int>
     private var retryMs: Int64
     private var unstored = 0
     private let stopping = Mutex(Stopping())
@@ -79,6 +81,7 @@ package actor StreamWorker {
         self.logger = logger
         self.now = now
         self.onStored = onStored
+        group = WatermarkGroup(alignMs: stream.alignMs)
         retryMs = settings.retryMs
     }
 
@@ -174,6 +177,7 @@ package actor StreamWorker {
             // A partition never read starts at its oldest record, wherever that is.
             try await reader.start(partition: partition, at: next > 0 ? next : EventLogOffset.beginning)
             try await reader.resume([partition])
+            group.add(partition, watermark: owned[partition]?.processor.watermark)
         }
         retryMs = settings.retryMs
     }
@@ -193,13 +197,17 @@ package actor StreamWorker {
     private func forget(_ partitions: [Int]) {
         for partition in partitions {
             owned[partition] = nil
+            group.remove(partition)
             unclaimed.remove(partition)
         }
     }
 
     /// Gives up the state of partitions that are still assigned, to claim them again later.
     private func drop(_ partitions: some Collection<Int>) async throws {
-        for partition in partitions { owned[partition] = nil }
+        for partition in partitions {
+            owned[partition] = nil
+            group.remove(partition)
+        }
         unclaimed.formUnion(partitions)
         try await reader.pause(Array(partitions))
     }
@@ -226,9 +234,16 @@ package actor StreamWorker {
     private func advance() async throws {
         let ends = try await reader.endOffsets()
         let time = now()
-        for (partition, entry) in owned where ends[partition].map({ $0 <= entry.processor.position }) ?? true {
-            entry.processor.advance(now: time)
+        let paused = group.paused
+        for (partition, entry) in owned {
+            entry.processor.tick(now: time)
+            // A partition that is held back is not silent.
+            if !paused.contains(partition), ends[partition].map({ $0 <= entry.processor.position }) ?? true {
+                entry.processor.advance(now: time)
+            }
+            group.update(partition, watermark: entry.processor.watermark, isIdle: entry.processor.isIdle)
         }
+        try await align()
         shared.withLock { statistics in
             statistics.partitions = owned.reduce(into: [:]) { standing, entry in
                 let processor = entry.value.processor
@@ -237,6 +252,19 @@ package actor StreamWorker {
                     openWindows: processor.openWindows)
             }
             statistics.waiting = unclaimed.count
+            statistics.paused = group.paused.count
+            statistics.groupWatermark = group.watermark
+        }
+    }
+
+    /// Holds partitions back that run ahead of the others, so that slow ones do not leave ever more windows open.
+    private func align() async throws {
+        for change in group.settle() {
+            switch change {
+            case .paused(let partition): try await reader.pause([partition])
+            case .resumed(let partition): try await reader.resume([partition])
+            case .watermark: break
+            }
         }
     }
 

@@ -49,12 +49,13 @@ package final class CheckpointStore: Sendable {
                 state.openWindows = try await connection.query(
                     """
                     SELECT * FROM stream_windows WHERE job = $1 AND partition = $2
-                    ORDER BY window_end, window_start, route, model_key, arm, policy
+                    ORDER BY window_end, window_start, definition, route, model_key, arm, policy, others
                     """, [self.job, partition]
                 ).rows.map { row in
                     let id = try WindowID(row)
                     return OpenWindow(
-                        window: id.window, key: id.key, pane: try row["pane"], fired: try row["fired"],
+                        window: id.window, key: id.key, pane: try row["pane"], emitted: try row["emitted"],
+                        newEvents: try row["new_events"], newSince: try row["new_since"],
                         aggregate: try PostgresControlStore.aggregate(row))
                 }
                 return (try row["epoch"], state)
@@ -118,11 +119,16 @@ package final class CheckpointStore: Sendable {
 extension Checkpoint {
     /// The times by which the rows of this checkpoint are put into partitions of a day.
     var times: [Int64] {
-        requests.map(\.at) + results.map(\.window.start) + feedback.map(\.window.start)
+        requests.map(\.at) + results.map(\.window.start) + feedback.map(\.storedAt)
     }
 }
 
 extension PostgresError {
     /// A row fits no partition (23514 without a constraint's name), or the partition is being dropped.
     var isMissingPartition: Bool { sqlState == "23514" || sqlState == "42P01" }
+}
+
+extension AttributedFeedback {
+    /// By what its row is put into a partition of a day: the same for every repetition.
+    var storedAt: Int64 { windows.first?.window.start ?? at }
 }

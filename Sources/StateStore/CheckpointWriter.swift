@@ -1,4 +1,5 @@
 import Core
+import Foundation
 import PostgresClient
 import Statistics
 import StreamProcessing
@@ -17,7 +18,10 @@ struct CheckpointWriter {
     }
 
     func write(_ checkpoints: [Checkpoint]) async throws {
-        for checkpoint in checkpoints { try await writeState(checkpoint) }
+        for checkpoint in checkpoints {
+            try await writeState(checkpoint)
+            try await deleteResults(checkpoint.retracted, partition: checkpoint.state.partition)
+        }
         try await writeRequests(checkpoints.flatMap(\.requests))
         try await writeResults(checkpoints.flatMap(\.results))
         let refused = try await writeFeedback(checkpoints.flatMap(\.feedback))
@@ -43,24 +47,25 @@ struct CheckpointWriter {
             try await connection.query(
                 """
                 DELETE FROM stream_windows w USING unnest(\(WindowColumns.types(from: 3)))
-                    AS gone (window_start, window_end, route, model_key, arm, policy)
-                WHERE w.job = $1 AND w.partition = $2 AND w.window_start = gone.window_start
-                    AND w.window_end = gone.window_end AND w.route = gone.route AND w.model_key = gone.model_key
-                    AND w.arm = gone.arm AND w.policy = gone.policy
+                    AS gone (\(WindowColumns.names))
+                WHERE w.job = $1 AND w.partition = $2 AND \(WindowColumns.match("w", "gone"))
                 """, [job, state.partition] + WindowColumns.values(checkpoint.purgedWindows))
         }
         let changed = checkpoint.changedWindows
         guard !changed.isEmpty else { return }
         try await connection.query(
             """
-            INSERT INTO stream_windows (job, partition, window_start, window_end, route, model_key, arm, policy, pane,
-                fired, aggregate)
-            SELECT $1, $2, * FROM unnest(\(WindowColumns.types(from: 3)), $9::int[], $10::bool[], $11::bytea[])
-            ON CONFLICT (job, partition, window_end, window_start, route, model_key, arm, policy) DO UPDATE
-                SET pane = EXCLUDED.pane, fired = EXCLUDED.fired, aggregate = EXCLUDED.aggregate
+            INSERT INTO stream_windows (job, partition, \(WindowColumns.names), pane, emitted, new_events, new_since,
+                aggregate)
+            SELECT $1, $2, * FROM unnest(\(WindowColumns.types(from: 3)), $11::int[], $12::bool[], $13::bigint[],
+                $14::bigint[], $15::bytea[])
+            ON CONFLICT (job, partition, definition, window_end, window_start, route, model_key, arm, policy, others)
+            DO UPDATE SET pane = EXCLUDED.pane, emitted = EXCLUDED.emitted, new_events = EXCLUDED.new_events,
+                new_since = EXCLUDED.new_since, aggregate = EXCLUDED.aggregate
             """,
             [job, state.partition] + WindowColumns.values(changed.map(\.id)) + [
-                PostgresArray(changed.map(\.pane)), PostgresArray(changed.map(\.fired)),
+                PostgresArray(changed.map(\.pane)), PostgresArray(changed.map(\.emitted)),
+                PostgresArray(changed.map(\.newEvents)), PostgresArray(changed.map(\.newSince)),
                 PostgresArray(changed.map { $0.aggregate.encoded() }),
             ])
     }
@@ -80,26 +85,40 @@ struct CheckpointWriter {
             """)
     }
 
-    /// A later pane replaces the earlier.
+    private func deleteResults(_ retracted: [WindowID], partition: Int) async throws {
+        guard !retracted.isEmpty else { return }
+        try await connection.query(
+            """
+            DELETE FROM window_results r USING unnest(\(WindowColumns.types(from: 3))) AS gone (\(WindowColumns.names))
+            WHERE r.job = $1 AND r.partition = $2 AND \(WindowColumns.match("r", "gone"))
+            """, [job, partition] + WindowColumns.values(retracted))
+    }
+
+    /// A later pane replaces the earlier, unless panes add up.
     private func writeResults(_ results: [WindowResult]) async throws {
         guard !results.isEmpty else { return }
         let all = results.map(\.aggregate)
         try await connection.query(
             """
-            INSERT INTO window_results (window_start, window_end, route, model_key, arm, policy, partition, pane,
+            INSERT INTO window_results (job, \(WindowColumns.names), partition, delta, pane, kind, closes_at,
                 requests, failures, cost_n, cost_sum, cost_sum_of_squares, unknown_cost, input_tokens, output_tokens,
                 aggregate)
-            SELECT * FROM unnest(\(WindowColumns.types(from: 1)), $7::int[], $8::int[], $9::bigint[], $10::bigint[],
-                $11::bigint[], $12::float8[], $13::float8[], $14::bigint[], $15::float8[], $16::float8[], $17::bytea[])
-            ON CONFLICT (route, window_start, window_end, model_key, arm, policy, partition) DO UPDATE SET
-                pane = EXCLUDED.pane, requests = EXCLUDED.requests, failures = EXCLUDED.failures,
+            SELECT $1, * FROM unnest(\(WindowColumns.types(from: 2)), $10::int[], $11::int[], $12::int[], $13::text[],
+                $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::float8[], $19::float8[],
+                $20::bigint[], $21::float8[], $22::float8[], $23::bytea[])
+            ON CONFLICT (definition, route, window_start, window_end, model_key, arm, policy, others, partition, delta,
+                job)
+            DO UPDATE SET
+                pane = EXCLUDED.pane, kind = EXCLUDED.kind, closes_at = EXCLUDED.closes_at, requests = EXCLUDED.requests, failures = EXCLUDED.failures,
                 cost_n = EXCLUDED.cost_n, cost_sum = EXCLUDED.cost_sum,
                 cost_sum_of_squares = EXCLUDED.cost_sum_of_squares, unknown_cost = EXCLUDED.unknown_cost,
                 input_tokens = EXCLUDED.input_tokens, output_tokens = EXCLUDED.output_tokens,
                 aggregate = EXCLUDED.aggregate
             """,
-            WindowColumns.values(results.map { WindowID(window: $0.window, key: $0.key) }) + [
-                PostgresArray(results.map(\.partition)), PostgresArray(results.map(\.pane)),
+            [job] + WindowColumns.values(results.map { WindowID(window: $0.window, key: $0.key) }) + [
+                PostgresArray(results.map(\.partition)), PostgresArray(results.map { $0.discarding ? $0.pane : 0 }),
+                PostgresArray(results.map(\.pane)), PostgresArray(results.map(\.kind.rawValue)),
+                PostgresArray(results.map(\.closesAt)),
                 PostgresArray(all.map(\.requests)), PostgresArray(all.map(\.failures)),
                 PostgresArray(all.map(\.cost.n)), PostgresArray(all.map(\.cost.sum)),
                 PostgresArray(all.map(\.cost.sumOfSquares)), PostgresArray(all.map(\.unknownCost)),
@@ -118,7 +137,7 @@ struct CheckpointWriter {
             ON CONFLICT DO NOTHING RETURNING id
             """,
             [
-                PostgresArray(feedback.map(\.id)), PostgresArray(feedback.map(\.window.start)),
+                PostgresArray(feedback.map(\.id)), PostgresArray(feedback.map(\.storedAt)),
                 PostgresArray(feedback.map(\.request)), PostgresArray(feedback.map(\.at)),
                 PostgresArray(feedback.map(\.name)), PostgresArray(feedback.map(\.value)),
             ])
@@ -130,12 +149,11 @@ struct CheckpointWriter {
         guard !deltas.isEmpty else { return }
         try await connection.query(
             """
-            INSERT INTO window_feedback AS held (window_start, window_end, route, model_key, arm, policy, name,
-                partition, n, sum, sum_of_squares)
-            SELECT w.window_start, w.window_end, w.route, w.model_key, w.arm, w.policy, w.name, $1, w.n, w.sum, w.squares
-            FROM unnest(\(WindowColumns.types(from: 2)), $8::text[], $9::bigint[], $10::float8[], $11::float8[])
-                AS w (window_start, window_end, route, model_key, arm, policy, name, n, sum, squares)
-            ON CONFLICT (route, window_start, window_end, model_key, arm, policy, name, partition) DO UPDATE SET
+            INSERT INTO window_feedback AS held (partition, \(WindowColumns.names), name, n, sum, sum_of_squares)
+            SELECT $1, * FROM unnest(\(WindowColumns.types(from: 2)), $10::text[], $11::bigint[], $12::float8[],
+                $13::float8[])
+            ON CONFLICT (definition, route, window_start, window_end, model_key, arm, policy, others, name, partition)
+            DO UPDATE SET
                 n = held.n + EXCLUDED.n, sum = held.sum + EXCLUDED.sum,
                 sum_of_squares = held.sum_of_squares + EXCLUDED.sum_of_squares
             """,
@@ -182,9 +200,20 @@ struct CheckpointWriter {
 
 /// The columns that name a window of one key, as parallel arrays.
 private enum WindowColumns {
+    private static let columns = [
+        ("window_start", "bigint"), ("window_end", "bigint"), ("route", "text"), ("model_key", "text"), ("arm", "text"),
+        ("policy", "int"), ("definition", "text"), ("others", "text"),
+    ]
+
+    static let names = columns.map(\.0).joined(separator: ", ")
+
     static func types(from first: Int) -> String {
-        ["bigint", "bigint", "text", "text", "text", "int"].enumerated()
-            .map { "$\(first + $0.offset)::\($0.element)[]" }.joined(separator: ", ")
+        columns.enumerated().map { "$\(first + $0.offset)::\($0.element.1)[]" }.joined(separator: ", ")
+    }
+
+    /// That two rows name the same window.
+    static func match(_ one: String, _ other: String) -> String {
+        columns.map { "\(one).\($0.0) = \(other).\($0.0)" }.joined(separator: " AND ")
     }
 
     static func values(_ ids: [WindowID]) -> [any PostgresEncodable] {
@@ -192,6 +221,20 @@ private enum WindowColumns {
             PostgresArray(ids.map(\.window.start)), PostgresArray(ids.map(\.window.end)),
             PostgresArray(ids.map(\.key.route)), PostgresArray(ids.map(\.key.modelKey)),
             PostgresArray(ids.map(\.key.arm.rawValue)), PostgresArray(ids.map(\.key.policy)),
+            PostgresArray(ids.map(\.key.window)), PostgresArray(ids.map { OtherValues.text($0.key.others) }),
         ]
+    }
+}
+
+/// The stored form of a key's values without columns: a JSON array of texts.
+enum OtherValues {
+    static func text(_ values: [String]) -> String {
+        // Texts are always encodable.
+        guard !values.isEmpty, let json = try? JSONEncoder().encode(values) else { return "[]" }
+        return String(decoding: json, as: UTF8.self)
+    }
+
+    static func values(_ text: String) -> [String]? {
+        text == "[]" ? [] : try? JSONDecoder().decode([String].self, from: Data(text.utf8))
     }
 }

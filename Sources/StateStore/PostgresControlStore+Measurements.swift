@@ -89,6 +89,9 @@ extension PostgresControlStore {
 
     // MARK: Queries
 
+    /// Results of the windows `requests`, without those of a backfill.
+    private static let live = "definition = 'requests' AND NOT starts_with(job, '\(StreamJob.backfillPrefix)')"
+
     private static let sumsQuery = """
         SELECT r.*, COALESCE(f.n, 0) AS quality_n, COALESCE(f.sum, 0) AS quality_sum,
             COALESCE(f.sum_of_squares, 0) AS quality_sum_of_squares
@@ -97,13 +100,14 @@ extension PostgresControlStore {
                 sum(cost_n)::bigint AS cost_n, sum(cost_sum) AS cost_sum,
                 sum(cost_sum_of_squares) AS cost_sum_of_squares, sum(unknown_cost)::bigint AS unknown_cost
             FROM window_results
-            WHERE route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
+            WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
             GROUP BY model_key
         ) r
         LEFT JOIN (
             SELECT model_key, sum(n)::bigint AS n, sum(sum) AS sum, sum(sum_of_squares) AS sum_of_squares
             FROM window_feedback
-            WHERE route = $1 AND window_start >= $2 AND window_start < $3 AND name = 'quality'
+            WHERE definition = 'requests' AND route = $1 AND window_start >= $2 AND window_start < $3
+                AND name = 'quality'
             GROUP BY model_key
         ) f USING (model_key)
         ORDER BY model_key
@@ -111,7 +115,7 @@ extension PostgresControlStore {
 
     private static let sketchQuery = """
         SELECT model_key, aggregate FROM window_results
-        WHERE route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
+        WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
         ORDER BY window_start DESC, window_end DESC, model_key, arm, policy, partition LIMIT \(sketchLimit)
         """
 
@@ -120,12 +124,13 @@ extension PostgresControlStore {
         """
         WITH newest AS (
             SELECT window_start, window_end, model_key, arm, policy FROM window_results
-            WHERE route = $1 AND window_start >= $2 AND window_start < $3
+            WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3
             GROUP BY window_start, window_end, model_key, arm, policy
             ORDER BY window_end DESC, window_start DESC, model_key DESC, arm DESC, policy DESC LIMIT $4
         )
         SELECT t.* FROM \(table) t JOIN newest USING (window_start, window_end, model_key, arm, policy)
-        WHERE t.route = $1 AND t.window_start >= $2 AND t.window_start < $3
+        WHERE t.definition = 'requests' AND t.route = $1 AND t.window_start >= $2 AND t.window_start < $3\(
+            table == "window_results" ? " AND NOT starts_with(t.job, '\(StreamJob.backfillPrefix)')" : "")
         ORDER BY t.window_start, t.window_end, t.model_key, t.arm, t.policy, t.partition
         """
     }
@@ -147,7 +152,8 @@ extension PostgresControlStore {
 extension WindowID {
     init(_ row: PostgresRow) throws {
         self.init(
-            window: Window(start: try row["window_start"], end: try row["window_end"]), key: try WindowKey(row))
+            window: Window(start: try row["window_start"], end: try row["window_end"]),
+            key: try WindowKey(declared: row))
     }
 }
 
@@ -156,6 +162,16 @@ extension WindowKey {
         self.init(
             route: try row["route"], modelKey: try row["model_key"], arm: try enumerated(try row["arm"]),
             policy: try row["policy"])
+    }
+
+    /// Of a table whose rows are of several definitions.
+    init(declared row: PostgresRow) throws {
+        guard let others = OtherValues.values(try row["others"]) else {
+            throw PostgresControlStore.unreadable("window key")
+        }
+        try self.init(row)
+        window = try row["definition"]
+        self.others = others
     }
 }
 

@@ -29,7 +29,7 @@ struct FeedbackJoin {
     /// Requests that are waited for, each once.
     var unresolved: [UUIDv7] { Array(Set(pending.map(\.feedback.request))).sorted() }
 
-    mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: WindowAssigner) -> Refusal? {
+    mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: [WindowDefinition]) -> Refusal? {
         guard seen[feedback.id] == nil else { return .duplicate }
         seen.remember((), for: feedback.id)
         let entry = PendingFeedback(feedback: feedback, offset: offset, since: now)
@@ -42,13 +42,13 @@ struct FeedbackJoin {
     }
 
     /// A request has come: remembers it, and joins what waits for it.
-    mutating func arrived(_ request: RequestRow, windows: WindowAssigner) -> [Dead] {
+    mutating func arrived(_ request: RequestRow, windows: [WindowDefinition]) -> [Dead] {
         recent.remember(request, for: request.id)
         guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == request.id }) else { return [] }
         return settle([request.id: request], expired: { _ in false }, windows)
     }
 
-    mutating func resolve(_ rows: [UUIDv7: RequestRow], now: Int64, windows: WindowAssigner) -> [Dead] {
+    mutating func resolve(_ rows: [UUIDv7: RequestRow], now: Int64, windows: [WindowDefinition]) -> [Dead] {
         let limitMs = limitMs
         return settle(rows, expired: { now.subtractingSaturating($0.since) >= limitMs }, windows)
     }
@@ -59,7 +59,7 @@ struct FeedbackJoin {
     }
 
     private mutating func settle(
-        _ rows: [UUIDv7: RequestRow], expired: (PendingFeedback) -> Bool, _ windows: WindowAssigner
+        _ rows: [UUIDv7: RequestRow], expired: (PendingFeedback) -> Bool, _ windows: [WindowDefinition]
     ) -> [Dead] {
         var dead: [Dead] = []
         var waiting: [PendingFeedback] = []
@@ -77,11 +77,13 @@ struct FeedbackJoin {
     }
 
     /// A key may only speak of its own requests; feedback without a key is an operator's.
-    private mutating func join(_ entry: PendingFeedback, _ request: RequestRow, _ windows: WindowAssigner) -> Dead? {
+    private mutating func join(_ entry: PendingFeedback, _ request: RequestRow, _ windows: [WindowDefinition]) -> Dead?
+    {
         if let key = entry.feedback.key, key != request.virtualKey {
             return (entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
         }
-        joined.append(AttributedFeedback(entry.feedback, request: request, window: windows.window(of: request.at)))
+        joined.append(
+            AttributedFeedback(entry.feedback, request: request, windows: windows.flatMap { $0.windows(of: request) }))
         return nil
     }
 }

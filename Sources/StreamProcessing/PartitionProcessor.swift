@@ -13,7 +13,12 @@ package final class PartitionProcessor {
 
     private var nextOffset: Int64
     private var clock: PartitionClock
-    private var windows: WindowOperator
+    private let definitions: [WindowDefinition]
+    private let feedbackDefinitions: [WindowDefinition]
+    /// One for each definition; that of `requests` first.
+    private let operators: [any WindowOperator]
+    /// Windows whose definition is gone or has changed: handed out once, as they stand.
+    private var leftovers: WindowChanges
     private var producers: [String: ProducerPosition]
     private var keys = WindowKeyCache()
     private var feedback: FeedbackJoin
@@ -30,16 +35,41 @@ package final class PartitionProcessor {
         producers = state.producers
         paneNumber = state.paneNumber
         clock = PartitionClock(settings, largest: state.largestTimestamp, watermark: state.watermark)
-        windows = WindowOperator(
-            partition: partition, assigner: .tumbling(size: max(1, settings.windowMs), offset: 0),
-            latenessMs: settings.latenessMs, watermark: state.watermark ?? .min, open: state.openWindows)
+        definitions = settings.definitions
+        feedbackDefinitions = definitions.filter(\.aggregates.feedback)
+        let open = Dictionary(grouping: state.openWindows, by: \.key.window)
+        operators = definitions.map { definition in
+            definition.makeOperator(
+                partition: partition, watermark: state.watermark ?? .min,
+                open: (open[definition.name] ?? []).filter { definition.holds($0.window) }, mostKeys: settings.mostKeys)
+        }
+        leftovers = Self.leftovers(state, definitions)
+        for definition in definitions { counts.late[definition.name] = 0 }
         feedback = FeedbackJoin(settings, pending: state.pendingFeedback)
+    }
+
+    private static func leftovers(_ state: PartitionState, _ definitions: [WindowDefinition]) -> WindowChanges {
+        var leftovers = WindowChanges()
+        for held in state.openWindows {
+            let definition = definitions.first { $0.name == held.key.window }
+            guard definition?.holds(held.window) != true else { continue }
+            leftovers.purged.append(held.id)
+            guard held.aggregate.requests > 0 else { continue }
+            leftovers.results.append(
+                WindowResult(
+                    window: held.window, key: held.key, partition: state.partition, pane: held.pane,
+                    closesAt: held.window.end, aggregate: held.aggregate))
+        }
+        leftovers.sort()
+        return leftovers
     }
 
     /// The next offset expected.
     package var position: Int64 { nextOffset }
     package var watermark: Int64? { clock.watermark }
-    package var openWindows: Int { windows.openCount }
+    package var openWindows: Int { operators.reduce(0) { $0 + $1.openCount } }
+    /// Silent for as long as the idle time.
+    package var isIdle: Bool { clock.isIdle }
 
     /// Processes one event of the log. Never fails: what cannot be counted is a dead letter or a counted duplicate.
     package func process(_ event: LogEvent, offset: Int64, now: Int64) {
@@ -65,7 +95,17 @@ package final class PartitionProcessor {
     /// back is not silent.
     package func advance(now: Int64) {
         clock.advance(now: now)
-        if let watermark = clock.watermark { windows.advance(to: watermark) }
+        advanceWindows()
+    }
+
+    /// Shows windows early by the clock. For every partition, read to its end or not.
+    package func tick(now: Int64) {
+        for windows in operators { windows.advanceClock(now: now) }
+    }
+
+    private func advanceWindows() {
+        guard let watermark = clock.watermark else { return }
+        for windows in operators { windows.advance(to: watermark) }
     }
 
     /// Requests that waiting feedback is about and that are to be looked up in the table of requests.
@@ -73,7 +113,7 @@ package final class PartitionProcessor {
 
     /// Joins waiting feedback to what was found. What was not found waits on until its time is up.
     package func resolve(_ rows: [UUIDv7: RequestRow], now: Int64) {
-        for (pending, reason, detail) in feedback.resolve(rows, now: now, windows: windows.assigner) {
+        for (pending, reason, detail) in feedback.resolve(rows, now: now, windows: feedbackDefinitions) {
             dead(pending, reason, detail, now: now)
         }
     }
@@ -91,11 +131,15 @@ package final class PartitionProcessor {
         state.producers = producers
         state.paneNumber = paneNumber
         state.pendingFeedback = feedback.pending
-        let changes = windows.drain()
         var checkpoint = Checkpoint(state: state)
-        checkpoint.changedWindows = changes.changed
-        checkpoint.purgedWindows = changes.purged
-        checkpoint.results = changes.results
+        let handedOut = [leftovers] + operators.map { $0.drain() }
+        leftovers = WindowChanges()
+        for changes in handedOut {
+            checkpoint.changedWindows += changes.changed
+            checkpoint.purgedWindows += changes.purged
+            checkpoint.retracted += changes.retracted
+            checkpoint.results += changes.results
+        }
         checkpoint.feedback = joined
         checkpoint.panes = evidence.values.sorted { $0.key < $1.key }.map {
             var pane = $0
@@ -112,37 +156,54 @@ package final class PartitionProcessor {
 
     func process(_ entry: Feedback, offset: Int64, now: Int64) {
         guard accept(offset), isNew(entry.producer, entry.seq, offset) else { return }
-        switch feedback.add(entry, offset: offset, now: now, windows: windows.assigner) {
+        switch feedback.add(entry, offset: offset, now: now, windows: feedbackDefinitions) {
         case .none: break
         case .duplicate: counts.duplicates += 1
         case .dead(let pending, let reason, let detail): dead(pending, reason, detail, now: now)
         }
     }
 
-    func process(_ record: RequestRecord, offset: Int64, now: Int64) {
+    /// - Parameter raw: The record as it lies in the log, for the dead letters; encoded anew where it is not at hand.
+    func process(_ record: RequestRecord, offset: Int64, now: Int64, raw: ArraySlice<UInt8>? = nil) {
         guard accept(offset), isNew(record.producer, record.seq, offset) else { return }
         guard !clock.isTooFarAhead(record.at, now: now) else {
             let ahead = record.at.subtractingSaturating(now)
             return dead(
                 offset, .future, "at is \(ahead) ms ahead of the clock; \(settings.futureLimitMs) are allowed.",
-                event: .request(record), now: now)
+                record, raw: raw, now: now)
         }
         let key = keys.key(of: record)
-        guard windows.add(at: record.at, key: key, { $0.add(record) }) else {
-            let behind = windows.watermark.subtractingSaturating(record.at)
+        guard count(record, key, now: now) else {
+            let behind = (clock.watermark ?? .min).subtractingSaturating(record.at)
             return dead(
-                offset, .late, "at is \(behind) ms behind the watermark, which is past its window's allowed lateness.",
-                event: .request(record), now: now)
+                offset, .late, "at is \(behind) ms behind the watermark, which is past its windows' allowed lateness.",
+                record, raw: raw, now: now)
         }
         counts.requests += 1
         let row = RequestRow(record, key: key)
         if record.isKept(share: settings.keepRequests) { requests.append(row) }
         if let evidenceKey = EvidenceKey(row) { count(record, evidenceKey) }
-        for (pending, reason, detail) in feedback.arrived(row, windows: windows.assigner) {
+        for (pending, reason, detail) in feedback.arrived(row, windows: feedbackDefinitions) {
             dead(pending, reason, detail, now: now)
         }
         clock.observe(record.at, now: now)
-        if let watermark = clock.watermark { windows.advance(to: watermark) }
+        advanceWindows()
+    }
+
+    /// Counts a request in the windows of every definition; false if it was too late for all of them.
+    private func count(_ record: RequestRecord, _ key: WindowKey, now: Int64) -> Bool {
+        var isLate = true
+        for (place, windows) in operators.enumerated() {
+            let own = place == 0 ? key : definitions[place].groupKey(of: record, requests: key)
+            switch windows.add(record, key: own, now: now) {
+            case .counted: isLate = false
+            case .late: counts.late[definitions[place].name, default: 0] += 1
+            case .unassigned:
+                isLate = false
+                counts.unassigned += 1
+            }
+        }
+        return !isLate
     }
 
     private func count(_ record: RequestRecord, _ key: EvidenceKey) {
@@ -180,19 +241,26 @@ package final class PartitionProcessor {
     // MARK: Dead letters
 
     private func dead(_ pending: PendingFeedback, _ reason: DeadLetter.Reason, _ detail: String, now: Int64) {
-        dead(pending.offset, reason, detail, event: .feedback(pending.feedback), now: now)
+        var raw: [UInt8] = []
+        EventEncoder.encode(.feedback(pending.feedback), into: &raw)
+        dead(pending.offset, reason, detail, raw: raw, now: now)
     }
 
-    private func dead(_ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, event: LogEvent, now: Int64) {
-        var raw: [UInt8] = []
-        EventEncoder.encode(event, into: &raw)
-        dead(offset, reason, detail, raw: Array(raw.prefix(settings.deadLetterBytes)), now: now)
+    private func dead(
+        _ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, _ record: RequestRecord,
+        raw: ArraySlice<UInt8>?, now: Int64
+    ) {
+        var bytes = raw.map { Array($0.prefix(settings.deadLetterBytes)) } ?? []
+        if raw == nil { EventEncoder.encode(.request(record), into: &bytes) }
+        dead(offset, reason, detail, raw: bytes, now: now)
     }
 
     private func dead(_ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, raw: [UInt8], now: Int64) {
         counts.deadLetters[reason, default: 0] += 1
         deadLetters.append(
-            DeadLetter(partition: partition, offset: offset, at: now, reason: reason, detail: detail, raw: raw))
+            DeadLetter(
+                partition: partition, offset: offset, at: now, reason: reason, detail: detail,
+                raw: Array(raw.prefix(settings.deadLetterBytes))))
     }
 }
 
@@ -202,6 +270,10 @@ package struct StreamCounts: Sendable, Equatable {
     package var duplicates: Int64 = 0
     package var repeatedOffsets: Int64 = 0
     package var skipped: Int64 = 0
+    /// Requests too late for the windows of a definition, by its name.
+    package var late: [String: Int64] = [:]
+    /// Requests between two windows of a definition.
+    package var unassigned: Int64 = 0
     package var deadLetters: [DeadLetter.Reason: Int64] = [:]
     package init() {}
 }

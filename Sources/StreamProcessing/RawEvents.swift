@@ -20,7 +20,7 @@ extension PartitionProcessor {
         do {
             // Consumed, because a record is large to copy.
             switch try decoder.decode(bytes, part, kind: kind) {
-            case .request(let record): process(record, offset: offset, now: now)
+            case .request(let record): process(record, offset: offset, now: now, raw: bytes[part])
             case .feedback(let feedback): process(feedback, offset: offset, now: now)
             }
         } catch {

@@ -1,11 +1,19 @@
 /// How the stream treats time, and the bounds of what it remembers; all bounds are per partition.
 package struct StreamSettings: Sendable, Equatable {
-    /// Length of the tumbling windows, milliseconds, at least 1.
+    /// Length of the tumbling windows `requests`, milliseconds, at least 1.
     package var windowMs: Int64 = 60_000
+    /// Windows beside `requests`.
+    package var windows: [WindowDefinition] = []
+    /// Keys that one window tells apart; those beyond it are counted together, as `(other)`.
+    package var mostKeys = 100_000
     /// How far events may be out of order without being late, milliseconds.
     package var boundMs: Int64 = 2_000
     /// After so long without an event a partition follows the clock, milliseconds.
     package var idleMs: Int64 = 5_000
+    /// Whether a partition without events follows the clock, so that its last window closes.
+    package var quietPartitionsFollowClock = true
+    /// How far a partition may run ahead of the others before it is paused, milliseconds; `nil`: as far as it likes.
+    package var alignMs: Int64? = 300_000
     /// An event further in the future is refused, milliseconds.
     package var futureLimitMs: Int64 = 60_000
     /// How long after its window fired an event still counts, milliseconds.
@@ -27,4 +35,9 @@ package struct StreamSettings: Sendable, Equatable {
     package var deadLetterBytes = 16_384
 
     package init() {}
+
+    /// All windows, `requests` first.
+    package var definitions: [WindowDefinition] {
+        [.requests(sizeMs: max(1, windowMs), latenessMs: latenessMs)] + windows
+    }
 }

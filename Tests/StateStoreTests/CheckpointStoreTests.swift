@@ -23,9 +23,12 @@ struct CheckpointStoreTests {
         checkpoint.state.producers = ["gw/1": ProducerPosition(seq: 9, offset: offset - 1)]
         checkpoint.state.paneNumber = offset
         let open = OpenWindow(
-            window: Sample.window(1), key: Sample.key(), pane: 1, fired: true,
+            window: Sample.window(1), key: Sample.key(), pane: 1, emitted: true, newEvents: 3, newSince: 4,
             aggregate: Sample.aggregate(latencies: [1, 2]))
-        checkpoint.changedWindows = [open]
+        var declared = open
+        declared.key = WindowKey(
+            window: "spend", route: "", modelKey: "", arm: .stable, policy: 0, others: ["a\"b", "ü,{}"])
+        checkpoint.changedWindows = [open, declared]
         checkpoint.results = [
             WindowResult(
                 window: Sample.window(0), key: Sample.key(), partition: partition, pane: 0,
@@ -35,7 +38,7 @@ struct CheckpointStoreTests {
         checkpoint.feedback = checkpoint.requests.prefix(1).map { request in
             AttributedFeedback(
                 Feedback(id: ids.next(), request: request.id, at: 1, name: "quality", value: 0.5, source: .user),
-                request: request, window: Sample.window(0))
+                request: request, windows: [WindowID(window: Sample.window(0), key: Sample.key())])
         }
         checkpoint.deadLetters = [
             DeadLetter(
@@ -66,6 +69,45 @@ struct CheckpointStoreTests {
         #expect(rows.count == 5)
         #expect(checkpoint.requests.allSatisfy { rows[$0.id] == $0 })
         #expect(try await store.requests([]).isEmpty)
+    }
+
+    @Test("Results of declared windows stand side by side; a retracted one is gone, panes that add up are all kept")
+    func declaredWindows() async throws {
+        let pool = try await database()
+        let store = CheckpointStore(pool, job: "windows", topic: "events", owner: "a")
+        let epoch = try await store.claim(partition: 0).epoch
+        let session = WindowKey(
+            window: "visits", route: "support", modelKey: "", arm: .stable, policy: 0, others: ["s1"])
+        func result(_ window: Window, pane: Int, discarding: Bool = false, key: WindowKey) -> WindowResult {
+            WindowResult(
+                window: window, key: key, partition: 0, pane: pane, kind: pane == 0 ? .ontime : .late,
+                closesAt: window.end, discarding: discarding, aggregate: Sample.aggregate(latencies: [1, 2]))
+        }
+        let short = Window(start: Sample.window(0).start, end: Sample.window(0).start + 10)
+        let long = Window(start: short.start, end: short.start + 25)
+        var first = Checkpoint(state: PartitionState(partition: 0))
+        first.state.watermark = short.end
+        first.results = [
+            result(short, pane: 0, key: session), result(short, pane: 0, key: Sample.key()),
+            result(short, pane: 0, discarding: true, key: Sample.key(model: "a/b")),
+        ]
+        var second = Checkpoint(state: first.state)
+        second.state.nextOffset = 1
+        second.retracted = [WindowID(window: short, key: session)]
+        second.results = [
+            result(long, pane: 1, key: session), result(short, pane: 1, key: Sample.key()),
+            result(short, pane: 1, discarding: true, key: Sample.key(model: "a/b")),
+        ]
+        for checkpoint in [first, second] { #expect(try await store.commit([(epoch, checkpoint)]).isEmpty) }
+        let rows = try await pool.withConnection {
+            try await $0.query("SELECT * FROM windows ORDER BY definition, model_key").rows
+        }
+        #expect(try rows.map { try $0["definition"] as String } == ["requests", "requests", "visits"])
+        #expect(try rows.map { try $0["requests"] as Int64 } == [4, 2, 2])
+        #expect(try rows.map { try $0["window_end"] as Int64 } == [short.end, short.end, long.end])
+        // The watermark has passed the short windows' end, not the long one's.
+        #expect(try rows.map { try $0["final"] as Bool } == [true, true, false])
+        #expect(try rows.last?["others"] == #"["s1"]"#)
     }
 
     @Test func aFormerOwnerCommitsNothing() async throws {

@@ -40,7 +40,7 @@ struct MeasurementContractTests {
         return [0.25, 0.75].map { value in
             AttributedFeedback(
                 Feedback(id: ids.next(), request: request.id, at: 1, name: "quality", value: value, source: .user),
-                request: request, window: Sample.window(0))
+                request: request, windows: [WindowID(window: Sample.window(0), key: Sample.key())])
         }
     }
 

@@ -38,27 +38,43 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
             expected: parts.count > 1 ? parts[1].components(separatedBy: " & ") : [])
     }
 
-    enum Way: Equatable { case window, partition, instances, notCovered(String) }
+    /// What runs it: an operator alone, partitions that feed its watermark, or instances that share a store.
+    enum Way: Equatable { case window, partitions, instances }
 
-    /// How the present operator can run it, or why it cannot.
     var way: Way {
-        if specification["win"]?.hasPrefix("tumbling:") != true { return .notCovered("sliding and session windows") }
-        if specification["early"] != nil || specification["mode"] != nil {
-            return .notCovered("early and discarding panes")
-        }
-        if specification["show"] == "minmax" { return .notCovered("minimum and maximum") }
-        if specification["align"] != nil { return .notCovered("watermark alignment") }
         let first = steps.map { $0.words[0] }
         if first.contains(where: { $0 == "A:" }) { return .instances }
-        let assigned = Set(steps.filter { $0.words[0] == "assign" }.map { $0.words[1] })
-        // By design each partition has its own watermark; what is whole is decided when partial results are read.
-        if assigned.count > 1 { return .notCovered("one watermark over several partitions") }
-        return assigned.isEmpty ? .window : .partition
+        return first.contains("assign") ? .partitions : .window
     }
 
-    var assigner: WindowAssigner {
-        let parts = specification["win", default: ""].split(separator: ":").dropFirst().compactMap { Int64($0) }
-        return .tumbling(size: parts.first ?? 0, offset: parts.count > 1 ? parts[1] : 0)
+    /// The window that the case declares, by its key alone.
+    var definition: WindowDefinition {
+        let parts = specification["win", default: ""].split(separator: ":").map(String.init)
+        let numbers = parts.dropFirst().compactMap { Int64($0) }
+        func at(_ place: Int) -> Int64 { place < numbers.count ? numbers[place] : 0 }
+        let assigner: WindowAssigner =
+            switch parts.first {
+            case "hop": .sliding(size: at(0), hop: at(1), offset: at(2))
+            case "session": .session(gap: at(0))
+            default: .tumbling(size: at(0), offset: at(1))
+            }
+        var early: EarlyFiring?
+        if let words = specification["early"]?.split(separator: ":"), words.count == 2, let number = Int64(words[1]) {
+            early = words[0] == "count" ? .count(number) : .clock(number)
+        }
+        return WindowDefinition(
+            name: "conformance", key: [.route], assigner: assigner, latenessMs: number("L"), early: early,
+            discarding: specification["mode"] == "disc", aggregates: AggregateSelection(measures: [.cost]))
+    }
+
+    var settings: StreamSettings {
+        var settings = StreamSettings()
+        settings.boundMs = number("B")
+        settings.latenessMs = number("L")
+        settings.idleMs = number("idle", .max)
+        settings.futureLimitMs = number("future", .max)
+        settings.quietPartitionsFollowClock = specification["quiet"] == "advance"
+        return settings
     }
 
     func number(_ name: String, _ usual: Int64 = 0) -> Int64 { specification[name].flatMap { Int64($0) } ?? usual }

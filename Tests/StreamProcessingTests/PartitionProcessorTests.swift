@@ -49,10 +49,10 @@ import Testing
         processor.feed([Make.request(2, at: 1_500)], ms: 3_000)
         let second = processor.checkpoint()
         #expect(second.results.map(\.pane) == [0])
-        #expect(second.changedWindows.map(\.fired) == [true, false])
+        #expect(second.changedWindows.map(\.emitted) == [true, false])
         processor.feed([Make.request(3, at: 20), Make.request(4, at: 30)], ms: 3_000)
         let late = processor.checkpoint()
-        #expect(late.results.map(\.pane) == [1] && late.results.first?.aggregate.requests == 3)
+        #expect(late.results.map(\.pane) == [2] && late.results.first?.aggregate.requests == 3)
         processor.feed([Make.request(5, at: 6_100)], ms: 6_100)
         #expect(processor.checkpoint().purgedWindows.map(\.window.start) == [Make.start])
     }

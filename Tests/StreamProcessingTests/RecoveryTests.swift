@@ -118,7 +118,7 @@ import Testing
         #expect(store.deadLetters.values.filter { $0.reason == .malformedJSON }.map(\.offset).sorted() == unreadable)
         let unknown = store.deadLetters.values.filter { $0.reason == .requestUnknown }.count
         #expect(store.feedback.count + unknown == feedback.count)
-        #expect(store.feedback.values.allSatisfy { rows[$0.request]?.key == $0.key })
+        #expect(store.feedback.values.allSatisfy { rows[$0.request]?.key == $0.windows.first?.key })
         let evidence = store.panes.reduce(0) { $0 + $1.counts.requests }
         #expect(evidence == rows.values.filter { $0.rollout != nil }.count)
         let quality = store.panes.reduce(0) { $0 + $1.counts.quality.moments.n }

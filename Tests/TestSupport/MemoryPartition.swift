@@ -27,6 +27,7 @@ package struct MemoryPartition {
         state = checkpoint.state
         for window in checkpoint.changedWindows { open[window.id] = window }
         for id in checkpoint.purgedWindows { open[id] = nil }
+        for id in checkpoint.retracted { results[id] = nil }
         for result in checkpoint.results { results[WindowID(window: result.window, key: result.key)] = result }
         let refused = Set(checkpoint.feedback.map(\.id).filter { feedback[$0] != nil })
         panes += checkpoint.evidence(refusing: refused)

@@ -7,12 +7,16 @@ extension StreamStatistics {
         var samples = [
             MetricSample(.streamRecords, Double(counts.requests), [.kind: "request"]),
             MetricSample(.streamDuplicates, Double(counts.duplicates)),
+            MetricSample(.streamPaused, Double(paused)),
             MetricSample(.streamOpenWindows, Double(partitions.values.reduce(0) { $0 + $1.openWindows })),
             MetricSample(.streamCheckpoints, Double(checkpoints), [.result: "stored"]),
             MetricSample(.streamCheckpoints, Double(failedCheckpoints), [.result: "failed"]),
             MetricSample(.streamCheckpoints, Double(fenced), [.result: "fenced"]),
             MetricSample(.streamCheckpointDuration, checkpointDuration),
         ]
+        for (window, count) in counts.late {
+            samples.append(MetricSample(.streamLate, Double(count), [.window: window]))
+        }
         for (reason, count) in counts.deadLetters {
             samples.append(MetricSample(.streamDeadLetters, Double(count), [.reason: reason.rawValue]))
         }

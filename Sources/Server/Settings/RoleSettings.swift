@@ -28,8 +28,28 @@ package struct StreamRoleSettings: Sendable {
             "A record this far ahead of the clock is a dead letter.")
         processing.keepRequests = try reader.double(
             "keep_requests", default: processing.keepRequests, 0...1, "Share of plain requests kept row by row.")
+        processing.mostKeys = try reader.int(
+            "max_keys", default: processing.mostKeys, 1...10_000_000,
+            "Keys that one window tells apart in a partition; those beyond it are counted together, as (other).")
+        let align = try reader.seconds(
+            "align_s", defaultMs: processing.alignMs ?? 0, 0...86_400,
+            "A partition this far ahead of the others is paused; 0: never.")
+        processing.alignMs = align > 0 ? align : nil
+        let lateness = processing.latenessMs
+        processing.windows = try reader.map("windows", template: "window") {
+            try WindowSettings($0, name: $1, latenessMs: lateness).definition
+        }
+        if processing.windows.count > WindowDefinition.mostDefinitions {
+            throw reader.wrong(
+                "windows", "are more than \(WindowDefinition.mostDefinitions)", remedy: "Declare fewer windows.")
+        }
         self.processing = processing
         job = try reader.string("job", default: "main", "Names offsets and windows in the store.")
+        if job.hasPrefix(StreamJob.backfillPrefix) {
+            throw reader.wrong(
+                "job", "starts with \(StreamJob.backfillPrefix)", remedy: "Choose another name: backfills are named so."
+            )
+        }
         checkpointMs = try reader.seconds("checkpoint_s", defaultMs: 1_000, 0.05...60, "Between two checkpoints.")
         try reader.finish()
     }

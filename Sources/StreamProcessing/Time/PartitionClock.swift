@@ -2,40 +2,50 @@
 ///
 /// Source of the rule: Akidau et al., "The Dataflow Model", VLDB 2015, as bounded out-of-orderness. Two rules use the
 /// clock: an event ahead of it counts as `now`, and a silent partition follows it so that its last window closes.
-struct PartitionClock {
-    let boundMs: Int64
-    let idleMs: Int64
-    let futureLimitMs: Int64
-    private(set) var largest: Int64?
-    private(set) var watermark: Int64?
+package struct PartitionClock: Sendable {
+    private let boundMs: Int64
+    private let idleMs: Int64
+    private let futureLimitMs: Int64
+    private let followsClock: Bool
+    package private(set) var largest: Int64?
+    package private(set) var watermark: Int64?
+    /// Silent for as long as `idle_ms`: it then holds no other partition back.
+    package private(set) var isIdle = false
     /// When the last request came (feedback says nothing about event time), or when the partition was taken over.
     private var lastActivity: Int64?
 
-    init(_ settings: StreamSettings, largest: Int64?, watermark: Int64?) {
+    package init(_ settings: StreamSettings, largest: Int64? = nil, watermark: Int64? = nil) {
         boundMs = settings.boundMs
         idleMs = settings.idleMs
         futureLimitMs = settings.futureLimitMs
+        followsClock = settings.quietPartitionsFollowClock
         self.largest = largest
         self.watermark = watermark
     }
 
-    func isTooFarAhead(_ timestamp: Int64, now: Int64) -> Bool { timestamp > now.addingSaturating(futureLimitMs) }
+    package func isTooFarAhead(_ timestamp: Int64, now: Int64) -> Bool {
+        timestamp > now.addingSaturating(futureLimitMs)
+    }
 
-    mutating func observe(_ timestamp: Int64, now: Int64) {
+    package mutating func observe(_ timestamp: Int64, now: Int64) {
         lastActivity = now
-        let seen = min(timestamp, now)
+        isIdle = false
+        // Without a limit the clock is not to be trusted at all.
+        let seen = futureLimitMs == .max ? timestamp : min(timestamp, now)
         guard seen > largest ?? .min else { return }
         largest = seen
         raise(to: seen)
     }
 
-    mutating func advance(now: Int64) {
+    package mutating func advance(now: Int64) {
         guard let last = lastActivity else {
             lastActivity = now
             return
         }
+        guard now.subtractingSaturating(last) >= idleMs else { return }
+        isIdle = true
         // A partition that never had an event has nothing to close.
-        if now.subtractingSaturating(last) >= idleMs, largest != nil { raise(to: now) }
+        if followsClock, largest != nil { raise(to: now) }
     }
 
     private mutating func raise(to timestamp: Int64) {

@@ -2,38 +2,34 @@ package import Core
 import Statistics
 package import Telemetry
 
-/// A window of one key that the watermark and the allowed lateness have not yet closed.
+/// A window of one key, or a pane of one, that the watermark and the allowed lateness have not yet closed.
 package struct OpenWindow: Sendable, Equatable {
     package var window: Window
     package var key: WindowKey
     /// The number that its next pane gets.
     package var pane: Int
-    /// Whether its on-time pane is out.
-    package var fired: Bool
+    /// Whether a result of it has been handed out.
+    package var emitted: Bool
+    /// Events since it last fired; counted only where it is shown early.
+    package var newEvents: Int64
+    /// When the first of them came, milliseconds since the epoch by the clock.
+    package var newSince: Int64?
     package var aggregate: WindowAggregate
 
-    package init(window: Window, key: WindowKey, pane: Int, fired: Bool, aggregate: WindowAggregate) {
+    package init(
+        window: Window, key: WindowKey, pane: Int, emitted: Bool = false, newEvents: Int64 = 0, newSince: Int64? = nil,
+        aggregate: WindowAggregate
+    ) {
         self.window = window
         self.key = key
         self.pane = pane
-        self.fired = fired
+        self.emitted = emitted
+        self.newEvents = newEvents
+        self.newSince = newSince
         self.aggregate = aggregate
     }
 
     package var id: WindowID { WindowID(window: window, key: key) }
-}
-
-/// What names a window of one key; ordered as windows fire: by end, start, key.
-package struct WindowID: Hashable, Sendable, Comparable {
-    package var window: Window
-    package var key: WindowKey
-
-    package init(window: Window, key: WindowKey) {
-        self.window = window
-        self.key = key
-    }
-
-    package static func < (a: Self, b: Self) -> Bool { (a.window, a.key) < (b.window, b.key) }
 }
 
 /// An event that could not be counted, kept with the reason; offsets go on.
@@ -75,21 +71,19 @@ package struct AttributedFeedback: Sendable, Equatable {
     package var id: UUIDv7
     package var request: UUIDv7
     package var at: Int64
-    /// Its request's own window and key.
-    package var window: Window
-    package var key: WindowKey
+    /// Its request's own windows, of all definitions that take feedback; those of `requests` first.
+    package var windows: [WindowID]
     /// `nil` where its request is no rollout evidence.
     package var evidence: EvidenceKey?
     package var candidateWeight: Double?
     package var name: String
     package var value: Double
 
-    package init(_ feedback: Feedback, request: RequestRow, window: Window) {
+    package init(_ feedback: Feedback, request: RequestRow, windows: [WindowID]) {
         id = feedback.id
         self.request = feedback.request
         at = feedback.at
-        self.window = window
-        key = request.key
+        self.windows = windows
         evidence = EvidenceKey(request)
         candidateWeight = request.candidateWeight
         name = feedback.name
@@ -147,7 +141,9 @@ package struct Checkpoint: Sendable, Equatable {
     package var state: PartitionState
     package var changedWindows: [OpenWindow] = []
     package var purgedWindows: [WindowID] = []
-    /// In firing order; at most one result a window and key, the newest.
+    /// Stored results that are to be deleted before those below are stored: of sessions that have grown or merged.
+    package var retracted: [WindowID] = []
+    /// In firing order; at most one result a window and key, the newest, where panes are accumulating.
     package var results: [WindowResult] = []
     package var feedback: [AttributedFeedback] = []
     package var requests: [RequestRow] = []
@@ -165,8 +161,7 @@ package struct Checkpoint: Sendable, Equatable {
         }
         var groups: [Group: Moments] = [:]
         for entry in feedback where !refused.contains(entry.id) {
-            groups[Group(id: WindowID(window: entry.window, key: entry.key), name: entry.name), default: Moments()]
-                .add(entry.value)
+            for id in entry.windows { groups[Group(id: id, name: entry.name), default: Moments()].add(entry.value) }
         }
         return groups.sorted { ($0.key.id, $0.key.name) < ($1.key.id, $1.key.name) }
             .map { FeedbackDelta(window: $0.key.id.window, key: $0.key.id.key, name: $0.key.name, values: $0.value) }

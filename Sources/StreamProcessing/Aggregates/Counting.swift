@@ -2,26 +2,6 @@ package import Core
 import Statistics
 package import Telemetry
 
-extension WindowAggregate {
-    package mutating func add(_ record: RequestRecord) {
-        requests += 1
-        if record.outcome.isFailure { failures += 1 }
-        if let error = record.error { errors[error, default: 0] += 1 }
-        if let cost = record.cost {
-            self.cost.add(Double(cost.value))
-        } else if record.outcome != .rejected {
-            unknownCost += 1
-        }
-        if let tokens = record.tokens {
-            inputTokens.add(Double(tokens.input))
-            outputTokens.add(Double(tokens.output))
-        }
-        guard record.outcome == .complete else { return }
-        latency.insert(record.totalMs)
-        if let ttft = record.ttftMs { self.ttft.insert(ttft) }
-    }
-}
-
 extension EvidenceCounts {
     mutating func add(_ record: RequestRecord) {
         requests += 1
@@ -75,4 +55,11 @@ struct WindowKeyCache {
         names[pair] = key.modelKey
         return key
     }
+}
+
+extension String {
+    private static let sketchSalt: UInt64 = 0x6469_7374_696e_6374
+
+    /// Where a text counts in a HyperLogLog; frozen, since stored ones are merged with new ones.
+    var sketchHash: UInt64 { Hash64.hash(self, salt: Self.sketchSalt) }
 }

@@ -1,0 +1,286 @@
+import Telemetry
+
+/// Tumbling and sliding windows.
+///
+/// Windows that overlap are put together from panes when they fire, so that an event is added once however many
+/// windows it is in. Where panes are discarding or shown early each window keeps its own sums instead.
+final class AlignedWindows: WindowOperator {
+    /// The slots of one span, a window or a pane.
+    private final class Table {
+        let span: Window
+        var places: [WindowKey: Int] = [:]
+        var keys: [WindowKey] = []
+        var slots: [WindowSlot] = []
+        /// Places of slots that changed since the last drain.
+        var changed: [Int] = []
+
+        init(_ span: Window) { self.span = span }
+
+        func place(of key: WindowKey, mostKeys: Int, other: WindowKey, empty: WindowAggregate) -> Int {
+            if let place = places[key] { return place }
+            guard slots.count < mostKeys || key == other else {
+                return place(of: other, mostKeys: mostKeys, other: other, empty: empty)
+            }
+            places[key] = slots.count
+            keys.append(key)
+            slots.append(WindowSlot(empty))
+            return slots.count - 1
+        }
+
+        func touch(_ place: Int) {
+            guard !slots[place].changed else { return }
+            slots[place].changed = true
+            changed.append(place)
+        }
+    }
+
+    private let definition: WindowDefinition
+    private let plan: AggregatePlan
+    private let empty: WindowAggregate
+    private let grid: AlignedGrid
+    private let partition: Int
+    private let mostKeys: Int
+    private let other: WindowKey
+    /// Whether windows are put together from panes.
+    private let paned: Bool
+    private(set) var watermark: Int64
+    /// By start. With panes: only windows that have fired, with their pane numbers and without sums.
+    private var windows: [Int64: Table] = [:]
+    private var panes: [Int64: Table] = [:]
+    /// The table of the event before: most events are in the same one.
+    private var latest: Table?
+    private var changes = WindowChanges()
+    /// The smallest watermark at which a window fires or is forgotten.
+    private var nextDeadline = Int64.max
+    /// The earliest clock time at which a window may have to be shown early.
+    private var nextClock = Int64.max
+
+    init(
+        _ definition: WindowDefinition, _ grid: AlignedGrid, partition: Int, watermark: Int64, open: [OpenWindow],
+        mostKeys: Int
+    ) {
+        self.definition = definition
+        plan = AggregatePlan(definition.aggregates)
+        empty = plan.make()
+        self.grid = grid
+        self.partition = partition
+        self.mostKeys = mostKeys
+        other = definition.overflowKey
+        paned = definition.isPaned(grid)
+        self.watermark = watermark
+        for held in open {
+            let isPane = paned && held.window.end - held.window.start == grid.pane
+            let table = isPane ? pane(held.window) : window(held.window)
+            table.places[held.key] = table.slots.count
+            table.keys.append(held.key)
+            table.slots.append(WindowSlot(held))
+        }
+        nextClock = .min
+        updateDeadline()
+    }
+
+    var openCount: Int { (paned ? panes : windows).values.reduce(0) { $0 + $1.slots.count } }
+
+    func add(_ record: RequestRecord, key: WindowKey, now: Int64) -> Placement {
+        let timestamp = record.at
+        guard let last = grid.latestWindow(of: timestamp) else { return .unassigned }
+        guard definition.purgeTime(last) > watermark else { return .late }
+        if paned {
+            add(record, to: pane(grid.pane(of: timestamp)), key)
+            // A window that contains a later time than the watermark has not fired.
+            guard timestamp <= watermark else { return .counted }
+            for window in grid.windows(of: timestamp) where isFired(window) && definition.purgeTime(window) > watermark
+            {
+                fire(.late, key, in: self.window(window))
+            }
+        } else if grid.hop == grid.size {
+            count(record, key, now, in: window(last))
+        } else {
+            for window in grid.windows(of: timestamp) where definition.purgeTime(window) > watermark {
+                count(record, key, now, in: self.window(window))
+            }
+        }
+        return .counted
+    }
+
+    func advance(to newWatermark: Int64) {
+        guard newWatermark > watermark else { return }
+        let former = watermark
+        watermark = newWatermark
+        guard watermark >= nextDeadline else { return }
+        for window in heldWindows() {
+            let fires = WindowDefinition.fireTime(window)
+            if fires > former, fires <= watermark { fireAll(window) }
+            if definition.purgeTime(window) <= watermark { purge(windows.removeValue(forKey: window.start)) }
+        }
+        for (start, table) in panes {
+            guard let last = grid.latestWindow(of: start), definition.purgeTime(last) <= watermark else { continue }
+            purge(panes.removeValue(forKey: start))
+            if latest === table { latest = nil }
+        }
+        updateDeadline()
+    }
+
+    func advanceClock(now: Int64) {
+        guard case .clock? = definition.early, now >= nextClock else { return }
+        nextClock = .max
+        for table in windows.values where !isFired(table.span) {
+            for place in table.slots.indices where table.slots[place].newSince != nil {
+                if table.slots[place].isDue(byClock: now, definition.early) {
+                    fire(.early, at: place, in: table)
+                } else if let since = table.slots[place].newSince {
+                    noteClock(since)
+                }
+            }
+        }
+    }
+
+    func drain() -> WindowChanges {
+        for table in windows.values where !table.changed.isEmpty { emit(table) }
+        for table in panes.values where !table.changed.isEmpty { emit(table) }
+        changes.sort()
+        defer { changes = WindowChanges() }
+        return changes
+    }
+
+    // MARK: Counting
+
+    private func window(_ span: Window) -> Table { table(span, in: &windows) }
+    private func pane(_ span: Window) -> Table { table(span, in: &panes) }
+
+    private func table(_ span: Window, in tables: inout [Int64: Table]) -> Table {
+        if let latest, latest.span == span { return latest }
+        if let table = tables[span.start] {
+            latest = table
+            return table
+        }
+        let table = Table(span)
+        tables[span.start] = table
+        latest = table
+        noteDeadlines(around: span)
+        return table
+    }
+
+    private func add(_ record: RequestRecord, to table: Table, _ key: WindowKey) {
+        let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+        plan.add(record, to: &table.slots[place].aggregate)
+        table.touch(place)
+    }
+
+    private func count(_ record: RequestRecord, _ key: WindowKey, _ now: Int64, in table: Table) {
+        let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+        plan.add(record, to: &table.slots[place].aggregate)
+        table.touch(place)
+        let early = table.slots[place].note(now: now, definition.early)
+        if isFired(table.span) {
+            fire(.late, at: place, in: table)
+        } else if early {
+            fire(.early, at: place, in: table)
+        } else if let since = table.slots[place].newSince {
+            noteClock(since)
+        }
+    }
+
+    private func noteClock(_ since: Int64) {
+        if case .clock(let ms)? = definition.early { nextClock = min(nextClock, since.addingSaturating(ms)) }
+    }
+
+    // MARK: Firing
+
+    private func isFired(_ window: Window) -> Bool { WindowDefinition.fireTime(window) <= watermark }
+
+    private func fire(_ kind: PaneKind, _ key: WindowKey, in table: Table) {
+        fire(kind, at: table.place(of: key, mostKeys: mostKeys, other: other, empty: empty), in: table)
+    }
+
+    private func fire(_ kind: PaneKind, at place: Int, in table: Table) {
+        table.touch(place)
+        table.slots[place].fire(kind)
+        guard definition.discarding else { return }
+        // Handed out at once, since the next pane holds something else.
+        changes.results.append(result(table, place, kind))
+        table.slots[place].aggregate = empty
+        table.slots[place].due = nil
+    }
+
+    private func fireAll(_ window: Window) {
+        if paned {
+            let keys = Set(panesOf(window).flatMap(\.keys))
+            guard !keys.isEmpty else { return }
+            let table = self.window(window)
+            for key in keys { fire(.ontime, key, in: table) }
+        } else if let table = windows[window.start] {
+            for place in table.slots.indices { fire(.ontime, at: place, in: table) }
+        }
+    }
+
+    private func panesOf(_ window: Window) -> [Table] {
+        stride(from: window.start, to: window.end, by: Int64.Stride(grid.pane)).compactMap { panes[$0] }
+    }
+
+    private func result(_ table: Table, _ place: Int, _ kind: PaneKind) -> WindowResult {
+        let slot = table.slots[place]
+        var aggregate = slot.aggregate
+        if paned {
+            for pane in panesOf(table.span) {
+                if let part = pane.places[table.keys[place]] { aggregate.merge(pane.slots[part].aggregate) }
+            }
+        }
+        return WindowResult(
+            window: table.span, key: table.keys[place], partition: partition, pane: slot.pane - 1, kind: kind,
+            closesAt: definition.purgeTime(table.span), discarding: definition.discarding, aggregate: aggregate)
+    }
+
+    private func emit(_ table: Table) {
+        for place in table.changed {
+            if let kind = table.slots[place].due {
+                changes.results.append(result(table, place, kind))
+                table.slots[place].emitted = true
+            }
+            table.slots[place].due = nil
+            table.slots[place].changed = false
+            table.slots[place].stored = true
+            changes.changed.append(table.slots[place].open(table.span, table.keys[place]))
+        }
+        table.changed.removeAll(keepingCapacity: true)
+    }
+
+    private func purge(_ table: Table?) {
+        guard let table else { return }
+        if latest === table { latest = nil }
+        for place in table.slots.indices {
+            if let kind = table.slots[place].due { changes.results.append(result(table, place, kind)) }
+            if table.slots[place].stored {
+                changes.purged.append(WindowID(window: table.span, key: table.keys[place]))
+            }
+        }
+    }
+
+    // MARK: Deadlines
+
+    /// All windows of which something is held.
+    private func heldWindows() -> Set<Window> {
+        var held = Set(windows.values.map(\.span))
+        for start in panes.keys { held.formUnion(grid.windows(of: start)) }
+        return held
+    }
+
+    private func updateDeadline() {
+        nextDeadline = .max
+        for window in heldWindows() { noteDeadline(window) }
+    }
+
+    private func noteDeadlines(around span: Window) {
+        if span.end - span.start == grid.size {
+            noteDeadline(span)
+        } else {
+            for window in grid.windows(of: span.start) { noteDeadline(window) }
+        }
+    }
+
+    private func noteDeadline(_ window: Window) {
+        let fires = WindowDefinition.fireTime(window)
+        let deadline = fires > watermark ? fires : definition.purgeTime(window)
+        if deadline > watermark { nextDeadline = min(nextDeadline, deadline) }
+    }
+}

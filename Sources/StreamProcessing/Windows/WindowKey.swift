@@ -1,0 +1,109 @@
+package import Telemetry
+
+/// What a window's result is of: its definition, and a value for each dimension that the definition names.
+package struct WindowKey: Hashable, Sendable {
+    /// The definition's name.
+    package var window: String
+    package var route: String
+    /// `provider/model` of the target that answered or was tried last; empty when none was reached.
+    package var modelKey: String
+    package var arm: Arm
+    /// The policy version that served it; 0 when none did.
+    package var policy: Int
+    /// The values of the definition's other dimensions, in its order; empty text where a request has none.
+    package var others: [String]
+
+    package init(
+        window: String = WindowDefinition.requests, route: String, modelKey: String, arm: Arm, policy: Int,
+        others: [String] = []
+    ) {
+        self.window = window
+        self.route = route
+        self.modelKey = modelKey
+        self.arm = arm
+        self.policy = policy
+        self.others = others
+    }
+
+    /// The name is left out: keys of two definitions rarely meet in one table.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(route)
+        hasher.combine(modelKey)
+        hasher.combine(arm)
+        hasher.combine(policy)
+        for value in others { hasher.combine(value) }
+    }
+
+    /// The values by dimension, as people read them.
+    package func values(_ definition: WindowDefinition) -> [(dimension: WindowDimension, value: String)] {
+        var rest = others[...]
+        return definition.key.map { dimension in
+            switch dimension {
+            case .route: (dimension, route)
+            case .model: (dimension, modelKey)
+            case .arm: (dimension, arm.rawValue)
+            case .policy: (dimension, String(policy))
+            default: (dimension, rest.popFirst() ?? "")
+            }
+        }
+    }
+}
+
+extension WindowKey: Comparable {
+    package static func < (a: Self, b: Self) -> Bool {
+        let (first, second) = (
+            (a.window, a.route, a.modelKey, a.arm.rawValue, a.policy),
+            (b.window, b.route, b.modelKey, b.arm.rawValue, b.policy)
+        )
+        return first == second ? a.others.lexicographicallyPrecedes(b.others) : first < second
+    }
+}
+
+extension WindowKey: Codable {
+    enum CodingKeys: String, CodingKey {
+        case route, arm, policy
+        case modelKey = "model_key"
+    }
+
+    /// Documents hold keys of the window `requests` only.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            route: try container.decode(String.self, forKey: .route),
+            modelKey: try container.decode(String.self, forKey: .modelKey),
+            arm: try container.decode(Arm.self, forKey: .arm), policy: try container.decode(Int.self, forKey: .policy))
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(route, forKey: .route)
+        try container.encode(modelKey, forKey: .modelKey)
+        try container.encode(arm, forKey: .arm)
+        try container.encode(policy, forKey: .policy)
+    }
+}
+
+/// A half-open span of event time, `[start, end)`, milliseconds since the epoch.
+package struct Window: Hashable, Codable, Sendable, Comparable {
+    package var start: Int64
+    package var end: Int64
+    package init(start: Int64, end: Int64) {
+        self.start = start
+        self.end = end
+    }
+    /// The firing order: by end, then start.
+    package static func < (a: Self, b: Self) -> Bool { (a.end, a.start) < (b.end, b.start) }
+}
+
+/// What names a window of one key; ordered as windows fire: by end, start, key.
+package struct WindowID: Hashable, Sendable, Comparable {
+    package var window: Window
+    package var key: WindowKey
+
+    package init(window: Window, key: WindowKey) {
+        self.window = window
+        self.key = key
+    }
+
+    package static func < (a: Self, b: Self) -> Bool { (a.window, a.key) < (b.window, b.key) }
+}
