@@ -1,6 +1,7 @@
 package import Core
 import KafkaClient
 package import struct Logging.Logger
+import Synchronization
 import Telemetry
 
 /// Reads the topic as a member of a consumer group, so that stream workers share its partitions.
@@ -8,6 +9,11 @@ package final class KafkaLogReader: EventLogReader {
     package var topic: String { settings.topic }
     private let settings: KafkaLogSettings
     private let consumer: KafkaConsumer
+    private let check = Mutex<Task<Void, Never>?>(nil)
+    /// Why the topic can never be read.
+    private let topicFault = Mutex<TrimtabError?>(nil)
+
+    private static let checkPause = Duration.seconds(5)
 
     /// Joins the group; a cluster that is away is waited for.
     ///
@@ -27,13 +33,14 @@ package final class KafkaLogReader: EventLogReader {
         } catch {
             throw settings.described(error)
         }
+        // Beside the reading, which waits for the cluster too: a question may take seconds.
+        check.withLock { $0 = Task { [self] in await checkTopic(logger: logger) } }
     }
 
+    /// Makes the topic if there is none, and checks the count.
     package func partitionCount() async throws -> Int {
         do {
-            try await KafkaAdmin.ensureTopic(
-                settings.topic, partitions: settings.partitions, replicas: settings.replicas,
-                properties: settings.properties)
+            try await settings.ensureTopic()
         } catch {
             throw settings.described(error)
         }
@@ -41,6 +48,7 @@ package final class KafkaLogReader: EventLogReader {
     }
 
     package func next(timeout: Duration) async throws -> EventLogSignal {
+        if let fault = topicFault.withLock({ $0 }) { throw fault }
         let event: KafkaConsumerEvent?
         do {
             event = try await consumer.next(timeout: timeout)
@@ -78,7 +86,26 @@ package final class KafkaLogReader: EventLogReader {
         }
     }
 
-    package func close() async { await consumer.close() }
+    package func close() async {
+        check.withLock { $0?.cancel() }
+        await consumer.close()
+    }
+
+    /// Looks at the topic until it is there as configured or is seen to be another.
+    private func checkTopic(logger: Logger) async {
+        while !Task.isCancelled {
+            do {
+                return try await settings.ensureTopic()
+            } catch is CancellationError {
+                return
+            } catch {
+                let described = settings.described(error)
+                guard KafkaLogSettings.isTransient(error) else { return topicFault.withLock { $0 = described } }
+                logger.error("Kafka topic cannot be checked; trying again", metadata: ["error": "\(described)"])
+            }
+            try? await Task.sleep(for: Self.checkPause)
+        }
+    }
 }
 
 extension EventBatch {

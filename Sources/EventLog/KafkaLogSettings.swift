@@ -22,6 +22,9 @@ package struct KafkaLogSettings: Sendable, Equatable {
     /// Records that the shipper may have given to the cluster without its word on them; 100 or more.
     package var maxInFlight = 20_000
 
+    /// How long a question to the cluster waits for its answer, milliseconds.
+    package var answerMs: Int32 = 10_000
+
     package init(properties: [String: String]) { self.properties = properties }
 
     /// - Throws: `TrimtabError` that names the first key out of its range.
@@ -61,16 +64,60 @@ package struct KafkaLogSettings: Sendable, Equatable {
             TrimtabError(
                 "event_log.kafka.times", "The cluster does not look up where '\(topic)' stood at a time.",
                 remedy: "Start at an offset instead, or at the beginning.")
-        case KafkaError.closed: EventLogFault.closed
-        default:
+        case KafkaError.notMade(let topic, let name, let reason):
             TrimtabError(
-                "event_log.kafka.unavailable", "The Kafka cluster cannot be used: \(error).",
-                remedy: "Check event_log.kafka.properties.bootstrap.servers, the cluster, and this client's rights.")
+                "event_log.kafka.topic",
+                "This client sees no topic '\(topic)', and the cluster does not let it make one: \(reason) (\(name)).",
+                remedy: "Make the topic with \(partitions) partitions, or grant this client Describe and Create on it; "
+                    + "event_log.kafka.replicas must fit the cluster.")
+        case KafkaError.stalled(let seconds):
+            TrimtabError(
+                "event_log.kafka.stalled",
+                "The stream took no record for \(seconds) s, so it has left its consumer group to the others.",
+                remedy: "Start it again, and look why it stood still; "
+                    + "event_log.kafka.properties.max.poll.interval.ms sets the limit.")
+        case KafkaError.closed: EventLogFault.closed
+        case let error as KafkaError: described(response: error)
+        default: TrimtabError("event_log.kafka.failed", "Kafka failed: \(error).", remedy: "See the cluster's log.")
         }
+    }
+
+    private func described(response error: KafkaError) -> TrimtabError {
+        let servers = properties["bootstrap.servers"] ?? ""
+        let (code, remedy) =
+            switch error.cause {
+            case .tls:
+                ("tls", "Set event_log.kafka.properties.ssl.ca.location to the authority of the brokers' certificates.")
+            case .authentication:
+                (
+                    "authentication",
+                    "Check sasl.mechanisms, sasl.username and sasl.password in event_log.kafka.properties."
+                )
+            case .rights:
+                (
+                    "rights",
+                    "Grant this client Describe, Create, Read and Write on '\(topic)' and Read on the group '\(group)'."
+                )
+            case .unreachable:
+                ("unavailable", "Check event_log.kafka.properties.bootstrap.servers, the network and the cluster.")
+            case .other:
+                ("failed", "Check the cluster, and what its log says of this client.")
+            }
+        return TrimtabError(
+            "event_log.kafka.\(code)", "The Kafka cluster at \(servers) cannot be used: \(error).", remedy: remedy)
     }
 
     /// Whether trying again later can help, without a change of the settings.
     static func isTransient(_ error: any Error) -> Bool {
-        if case KafkaError.response = error { true } else { false }
+        switch error {
+        case KafkaError.response, KafkaError.notMade: true
+        default: false
+        }
+    }
+
+    /// Makes sure of the topic: makes it if there is none, and checks its partition count.
+    func ensureTopic() async throws {
+        try await KafkaAdmin.ensureTopic(
+            topic, partitions: partitions, replicas: replicas, properties: properties, timeoutMs: answerMs)
     }
 }

@@ -79,9 +79,7 @@ package final class Shipper: Sendable {
 
     /// Ships with one producer until it fails or the task is cancelled.
     private func ship(_ cursor: inout ShipperCursor) async throws {
-        try await KafkaAdmin.ensureTopic(
-            settings.topic, partitions: settings.partitions, replicas: settings.replicas,
-            properties: settings.properties)
+        try await settings.ensureTopic()
         let producer = try KafkaProducer(
             topic: settings.topic, properties: settings.properties, maxInFlight: settings.maxInFlight
         ) { [self] error in
@@ -174,6 +172,7 @@ package final class Shipper: Sendable {
     }
 
     private func note(_ error: any Error) {
+        let error = settings.described(error)
         state.withLock { state in
             state.rewinds += 1
             state.lastError = "\(error)"

@@ -1,6 +1,5 @@
 import CKafka
 import Foundation
-import Synchronization
 
 /// The consumer's thread: everything here runs on it, but for `init`.
 ///
@@ -23,6 +22,8 @@ import Synchronization
     private var isHeld = false
     private var fullSince: ContinuousClock.Instant?
     private var closing = false
+    private var wasAssigned = false
+    private let stallLimit: Duration
 
     private static let pollMs: Int32 = 20
     private static let messagesPerTurn = 1_000
@@ -30,7 +31,7 @@ import Synchronization
     private static let defaults = [
         "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
         "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
-        "reconnect.backoff.max.ms": "2000",
+        "reconnect.backoff.max.ms": "2000", "max.poll.interval.ms": "300000",
     ]
 
     init(
@@ -59,6 +60,7 @@ import Synchronization
             unsafe rd_kafka_destroy(handle.raw)
             throw KafkaError(code)
         }
+        stallLimit = .milliseconds(Int(properties["max.poll.interval.ms"] ?? "") ?? 300_000)
         self.settings = settings
         self.mailbox = mailbox
         self.context = context
@@ -71,6 +73,10 @@ import Synchronization
         while !closing {
             for order in mailbox.takeOrders() { obey(order) }
             mailbox.expireWaiter()
+            if mailbox.isStalled(for: stallLimit) {
+                mailbox.abandon(.stalled(seconds: Int(stallLimit.components.seconds)))
+                break
+            }
             if waitsForRoom() { continue }
             poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
@@ -78,8 +84,13 @@ import Synchronization
         }
         context.isClosing = true
         unsafe rd_kafka_queue_destroy(queue)
-        unsafe rd_kafka_consumer_close(handle.raw)
-        unsafe rd_kafka_destroy(handle.raw)
+        if wasAssigned || !isCooperative {
+            unsafe rd_kafka_consumer_close(handle.raw)
+            unsafe rd_kafka_destroy(handle.raw)
+        } else {
+            // Before 2.3 a cooperative consumer may crash when it is closed before its first assignment (issue 4312).
+            unsafe rd_kafka_destroy_flags(handle.raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+        }
         mailbox.close()
     }
 }
@@ -151,6 +162,7 @@ extension ConsumerLoop {
     private func apply(_ rebalance: ConsumerContext.Rebalance) {
         switch rebalance {
         case .assign(let partitions):
+            wasAssigned = true
             for partition in partitions { starting[partition] = .some(nil) }
             if partitions.isEmpty { assignIfAllStarted() } else { mailbox.post(.assigned(partitions)) }
         case .revoke(let partitions) where partitions.isEmpty: unassign([])
@@ -317,43 +329,6 @@ extension ConsumerLoop {
             let code = unsafe rd_kafka_get_watermark_offsets(
                 handle.raw, settings.topic, Int32(partition), &low, &high)
             if code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 { mailbox.setEnd(high, of: partition) }
-        }
-    }
-}
-
-/// What the rebalance callback leaves for the loop. Both run on the same thread, inside and after a poll.
-private final class ConsumerContext: KafkaContext, @unchecked Sendable {
-    enum Rebalance: Sendable {
-        case assign([Int])
-        case revoke([Int])
-        case lose([Int])
-    }
-
-    private let rebalances = Mutex<[Rebalance]>([])
-    private let closing = Mutex(false)
-
-    var isClosing: Bool {
-        get { closing.withLock { $0 } }
-        set { closing.withLock { $0 = newValue } }
-    }
-
-    func takeRebalances() -> [Rebalance] {
-        rebalances.withLock { rebalances in
-            defer { rebalances = [] }
-            return rebalances
-        }
-    }
-
-    func rebalance(_ client: OpaquePointer, _ code: rd_kafka_resp_err_t, _ partitions: [Int]) {
-        // While the consumer closes, nobody is left to decide: everything goes at once.
-        if isClosing { return unsafe _ = rd_kafka_assign(client, nil) }
-        let lost = unsafe rd_kafka_assignment_lost(client) != 0
-        rebalances.withLock { rebalances in
-            if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-                rebalances.append(.assign(partitions))
-            } else {
-                rebalances.append(lost ? .lose(partitions) : .revoke(partitions))
-            }
         }
     }
 }

@@ -23,6 +23,8 @@ final class ConsumerMailbox: Sendable {
         var failure: KafkaError?
         var closed = false
         var ends: [Int: Int64] = [:]
+        /// When the task last asked for an event.
+        var askedAt = ContinuousClock.now
     }
 
     private let state = Mutex(State())
@@ -42,6 +44,7 @@ final class ConsumerMailbox: Sendable {
         let deadline = ContinuousClock.now + timeout
         return try await withCheckedThrowingContinuation { continuation in
             let result: Result<KafkaConsumerEvent?, any Error>? = state.withLock { state in
+                state.askedAt = .now
                 if let event = state.pop() { return .success(event) }
                 if let failure = state.failure { return .failure(failure) }
                 if timeout <= .zero { return .success(nil) }
@@ -59,6 +62,8 @@ final class ConsumerMailbox: Sendable {
         news.signal()
     }
 
+    /// Batches and bytes that wait to be taken.
+    var waiting: (batches: Int, bytes: Int) { state.withLock { ($0.batches, $0.bytes) } }
     var endOffsets: [Int: Int64] { state.withLock { $0.ends } }
     var isClosed: Bool { state.withLock { $0.closed } }
 
@@ -110,6 +115,17 @@ final class ConsumerMailbox: Sendable {
 
     /// Waits for an order or for something to be taken.
     func waitForNews(milliseconds: Int) { _ = news.wait(timeout: .now() + .milliseconds(milliseconds)) }
+
+    /// Whether something waits and nobody has asked for it for so long.
+    func isStalled(for limit: Duration) -> Bool {
+        state.withLock { $0.taken < $0.events.count && $0.askedAt + limit < .now }
+    }
+
+    /// Drops what waits: its partitions are about to be another's.
+    func abandon(_ error: KafkaError) {
+        state.withLock { ($0.events, $0.taken, $0.batches, $0.bytes) = ([], 0, 0, 0) }
+        fail(error)
+    }
 
     /// Reading is over: once the mailbox is empty, `next` throws this.
     func fail(_ error: KafkaError) {

@@ -1,5 +1,6 @@
 import CKafka
 import Foundation
+import Synchronization
 
 /// Questions to a cluster that are asked once, at the start.
 package enum KafkaAdmin {
@@ -8,7 +9,8 @@ package enum KafkaAdmin {
     /// - Parameters:
     ///   - replicas: -1 leaves the number to the cluster.
     ///   - timeoutMs: For each of the questions asked.
-    /// - Throws: `KafkaError.partitions` if it has another count; `.response` if the cluster is away or refuses.
+    /// - Throws: `KafkaError.partitions` if it has another count; `.notMade` if the cluster refuses to make it;
+    ///   `.response` if the cluster is away or refuses to answer.
     package static func ensureTopic(
         _ name: String, partitions: Int, replicas: Int = -1, properties: [String: String], timeoutMs: Int32 = 10_000
     ) async throws {
@@ -16,8 +18,8 @@ package enum KafkaAdmin {
             try withClient(properties) { client in
                 var found = try count(of: name, client: client, timeoutMs: timeoutMs)
                 if found == nil {
-                    try create(name, partitions, replicas, client: client, timeoutMs: timeoutMs)
-                    found = partitions
+                    let made = try create(name, partitions, replicas, client: client, timeoutMs: timeoutMs)
+                    found = made ? partitions : try count(of: name, client: client, timeoutMs: timeoutMs)
                 }
                 guard let found, found != partitions else { return }
                 throw KafkaError.partitions(topic: name, expected: partitions, found: found)
@@ -76,10 +78,16 @@ package enum KafkaAdmin {
     private static func withClient<Value>(
         _ properties: [String: String], _ body: (KafkaHandle) throws -> Value
     ) throws -> Value {
-        let context = KafkaContext { _ in }
+        let context = AdminContext()
         let client = try unsafe KafkaHandle(RD_KAFKA_PRODUCER, properties: properties, context: context) { _ in }
         defer { withExtendedLifetime(context) { unsafe rd_kafka_destroy(client.raw) } }
-        return try body(client)
+        do {
+            return try body(client)
+        } catch let error as KafkaError where error.cause == .unreachable {
+            // The call only knows that no answer came; why is what the connections have reported.
+            unsafe _ = rd_kafka_poll(client.raw, 0)
+            throw context.mostTelling ?? error
+        }
     }
 
     /// Lists all topics: asking for one by name makes it on clusters that create topics by themselves.
@@ -99,9 +107,10 @@ package enum KafkaAdmin {
         return nil
     }
 
+    /// - Returns: `false` if another process was faster.
     private static func create(
         _ name: String, _ partitions: Int, _ replicas: Int, client: KafkaHandle, timeoutMs: Int32
-    ) throws {
+    ) throws -> Bool {
         var text = [CChar](repeating: 0, count: 512)
         guard
             let topic = unsafe rd_kafka_NewTopic_new(name, Int32(partitions), Int32(replicas), &text, text.count),
@@ -122,7 +131,8 @@ package enum KafkaAdmin {
         defer { unsafe rd_kafka_event_destroy(event) }
         let code = unsafe rd_kafka_event_error(event)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaError(code, reason: unsafe String(cString: rd_kafka_event_error_string(event)))
+            let error = KafkaError(code, reason: unsafe String(cString: rd_kafka_event_error_string(event)))
+            throw code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ? error.refusing(name) : error
         }
         var results = 0
         guard let result = unsafe rd_kafka_event_CreateTopics_result(event),
@@ -130,8 +140,32 @@ package enum KafkaAdmin {
             let first = unsafe made[0]
         else { throw KafkaError(RD_KAFKA_RESP_ERR__BAD_MSG) }
         let refused = unsafe rd_kafka_topic_result_error(first)
-        // Another process was faster: what it made is looked at with the next start.
-        guard refused != RD_KAFKA_RESP_ERR_NO_ERROR, refused != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS else { return }
-        throw KafkaError(refused)
+        if refused == RD_KAFKA_RESP_ERR_NO_ERROR { return true }
+        if refused == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS { return false }
+        let reason = unsafe rd_kafka_topic_result_error_string(first).map { unsafe String(cString: $0) }
+        throw KafkaError(refused, reason: reason).refusing(name)
+    }
+}
+
+extension KafkaError {
+    fileprivate func refusing(_ topic: String) -> KafkaError {
+        guard case .response(_, let name, let reason, _) = self else { return self }
+        return .notMade(topic: topic, name: name, reason: reason)
+    }
+}
+
+/// Keeps what the connections report. Sendable: its only state is behind a mutex.
+private final class AdminContext: KafkaContext, @unchecked Sendable {
+    private let errors = Mutex<[KafkaError]>([])
+
+    init() { super.init { _ in } }
+
+    override func note(_ error: KafkaError) { errors.withLock { $0.append(error) } }
+
+    /// What a person can mend rather than that nobody answers; "all brokers down" only repeats the others.
+    var mostTelling: KafkaError? {
+        errors.withLock { errors in
+            errors.first { $0.cause != .unreachable } ?? errors.first
+        }
     }
 }

@@ -14,7 +14,8 @@ package struct KafkaConsumerSettings: Sendable {
     package var topic: String
     package var group: String
     package var assignor = Assignor.cooperativeSticky
-    /// Passed to librdkafka as they are.
+    /// Passed to librdkafka as they are. Its thread always polls, so that `max.poll.interval.ms` (5 minutes by default) is
+    /// ours to watch: a member whose owner takes nothing for as long leaves the group.
     package var properties: [String: String]
     /// The record header that is handed on; others are not read.
     package var header = "kind"
@@ -89,6 +90,9 @@ package final class KafkaConsumer: Sendable {
 
     package func pause(_ partitions: [Int]) { mailbox.order(.pause(partitions)) }
     package func resume(_ partitions: [Int]) { mailbox.order(.resume(partitions)) }
+
+    /// What waits to be taken; beyond the bounds by one turn's records at most.
+    package var waiting: (batches: Int, bytes: Int) { mailbox.waiting }
 
     /// The end of each assigned partition, as the last fetch saw it.
     package func endOffsets() -> [Int: Int64] { mailbox.endOffsets }

@@ -10,6 +10,10 @@ package enum KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
     case partitions(topic: String, expected: Int, found: Int)
     /// Where this reader was to read on lies after the end of the partition.
     case ahead(topic: String, partition: Int, offset: Int64, end: Int64)
+    /// The cluster has no such topic that this client may see, and makes none.
+    case notMade(topic: String, name: String, reason: String)
+    /// Nobody took what was read for this long, so the member has left its group.
+    case stalled(seconds: Int)
     /// A cluster that does not look up offsets by time, though the topic has records.
     case noTimes(topic: String)
     case closed
@@ -22,6 +26,8 @@ package enum KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
             "topic '\(topic)' has \(found) partitions instead of \(expected)"
         case .ahead(let topic, let partition, let offset, let end):
             "partition \(partition) of '\(topic)' ends at \(end), before offset \(offset)"
+        case .notMade(let topic, let name, let reason): "topic '\(topic)' is not made: \(reason) (\(name))"
+        case .stalled(let seconds): "nothing was taken for \(seconds) s; the member has left its group"
         case .noTimes(let topic): "offsets of '\(topic)' cannot be looked up by time"
         case .closed: "the client was closed"
         }
@@ -48,6 +54,28 @@ package enum KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension KafkaError {
+    /// Whose matter an answer with an error is.
+    package enum Cause: Sendable {
+        case unreachable, tls, authentication, rights, other
+    }
+
+    package var cause: Cause {
+        guard case .response(let code, _, _, _) = self else { return .other }
+        return switch rd_kafka_resp_err_t(rawValue: code) {
+        case RD_KAFKA_RESP_ERR__SSL: .tls
+        case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+            RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+            .authentication
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+            .rights
+        case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+            RD_KAFKA_RESP_ERR__TIMED_OUT:
+            .unreachable
+        default: .other
+        }
+    }
+
     /// The record is larger than the client may send (`message.max.bytes`); trying again does not help.
     package var isOversized: Bool {
         if case .response(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE.rawValue, _, _, _) = self { true } else { false }

@@ -12,22 +12,23 @@ final class LogUnderTest: Sendable {
     let log: LocalLog
     let shipper: Shipper?
     private let folder: TemporaryFolder
-    private let kafka: MockKafka?
+    private let kafka: TestKafka?
     private let kafkaSettings: KafkaLogSettings?
     private let shipping: Task<Void, any Error>?
 
     static let partitions = 4
 
-    init(_ kind: Kind) throws {
+    init(_ kind: Kind) async throws {
         folder = try TemporaryFolder()
         log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
         guard kind == .kafka else {
             (kafka, kafkaSettings, shipping, shipper) = (nil, nil, nil, nil)
             return
         }
-        let kafka = try MockKafka()
-        kafka.createTopic(KafkaLogSettings.defaultTopic, partitions: Int32(Self.partitions))
+        let kafka = try TestKafka()
         var settings = KafkaLogSettings(properties: kafka.groupProperties)
+        settings.topic = try await kafka.topic(partitions: Self.partitions)
+        settings.group = settings.topic
         settings.partitions = Self.partitions
         let shipper = try Shipper(log: log, settings: settings)
         (self.kafka, kafkaSettings, self.shipper) = (kafka, settings, shipper)
@@ -40,7 +41,8 @@ final class LogUnderTest: Sendable {
     }
 
     /// librdkafka's mock cluster answers "none" to every time.
-    var knowsTimes: Bool { kafka == nil }
+    var knowsTimes: Bool { kafka == nil || !TestKafka.isMock }
+    var topic: String { kafkaSettings?.topic ?? KafkaLogSettings.defaultTopic }
 
     /// Waits until the reader can have all that was written.
     func shipped() async throws {
@@ -62,13 +64,13 @@ final class LogUnderTest: Sendable {
 @Suite struct ReaderContractTests {
     @Test(arguments: LogUnderTest.Kind.allCases)
     func everyEventComesOnceInOrder(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         var source = EventSource(seed: 11)
         let events = source.next(10_000)
         for event in events { subject.log.append(event) }
         let reader = try subject.reader()
         #expect(try await reader.partitionCount() == LogUnderTest.partitions)
-        #expect(reader.topic == "trimtab.events.v1")
+        #expect(reader.topic == subject.topic)
         let reading = try await reader.collect { $0.records.count >= events.count }
 
         #expect(reading.records.count == events.count)
@@ -90,7 +92,7 @@ final class LogUnderTest: Sendable {
 
     @Test(arguments: LogUnderTest.Kind.allCases)
     func readsOnFromTheOffsetsGiven(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         var source = EventSource(seed: 12)
         for event in source.next(2_000) { subject.log.append(event) }
         let from: [Int: Int64] = [0: 0, 1: 17, 2: 250, 3: 300]
@@ -106,7 +108,7 @@ final class LogUnderTest: Sendable {
 
     @Test(arguments: LogUnderTest.Kind.allCases)
     func aPausedPartitionWaitsAndMissesNothing(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         let reader = try subject.reader()
         // The first assignment takes a Kafka group some seconds; records come afterwards.
         var source = EventSource(seed: 13)
@@ -131,7 +133,7 @@ final class LogUnderTest: Sendable {
 
     @Test(arguments: LogUnderTest.Kind.allCases)
     func anIdleLogSaysSoAndAClosedReaderThrows(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         let reader = try subject.reader()
         let reading = try await reader.collect(limit: .milliseconds(600)) { _ in false }
         #expect(reading.records.isEmpty)
@@ -144,7 +146,7 @@ final class LogUnderTest: Sendable {
 
     @Test(arguments: LogUnderTest.Kind.allCases)
     func aReplayFromATimeMissesNoRecordOfThatTimeOrLater(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         var source = EventSource(seed: 15)
         var events: [LogEvent] = []
         for _ in 0..<5 {
@@ -183,7 +185,7 @@ final class LogUnderTest: Sendable {
 
     @Test(arguments: LogUnderTest.Kind.allCases)
     func aParserMayReadPastTheLastRecord(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         var source = EventSource(seed: 14)
         subject.log.append(source.next())
         let reader = try subject.reader()

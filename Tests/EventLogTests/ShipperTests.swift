@@ -8,8 +8,11 @@ import Testing
 @Suite struct ShipperTests {
     private static let partitions = 4
 
-    private func settings(_ properties: [String: String]) -> KafkaLogSettings {
+    private func settings(
+        _ properties: [String: String], topic: String = KafkaLogSettings.defaultTopic
+    ) -> KafkaLogSettings {
         var settings = KafkaLogSettings(properties: properties)
+        settings.topic = topic
         settings.partitions = Self.partitions
         return settings
     }
@@ -34,7 +37,8 @@ import Testing
         #expect(unique == events)
     }
 
-    @Test func aBrokerThatGoesAwayUnderLoadCostsNothing() async throws {
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func aBrokerThatGoesAwayUnderLoadCostsNothing() async throws {
         let kafka = try cluster()
         let folder = try TemporaryFolder()
         let log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
@@ -71,7 +75,8 @@ import Testing
         kafka.close()
     }
 
-    @Test func aRestartSendsTheRestUnderTheOldNumbers() async throws {
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func aRestartSendsTheRestUnderTheOldNumbers() async throws {
         let kafka = try cluster()
         let folder = try TemporaryFolder()
         var source = EventSource(seed: 22)
@@ -103,11 +108,11 @@ import Testing
     }
 
     @Test func aWrongPartitionCountOrPropertyEndsItWithARemedy() async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic(KafkaLogSettings.defaultTopic, partitions: 7)
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 7)
         let folder = try TemporaryFolder()
         let log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
-        let shipper = try Shipper(log: log, settings: settings(kafka.groupProperties))
+        let shipper = try Shipper(log: log, settings: settings(kafka.groupProperties, topic: topic))
         await #expect { try await shipper.run() } throws: { error in
             let error = error as? TrimtabError
             return error?.code == "event_log.kafka.partitions" && error?.remedy.contains("configure 7") == true
@@ -122,10 +127,11 @@ import Testing
 
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/kcat"), "kcat is not installed"))
     func kcatReadsEveryRecordAsJSONWithItsKind() async throws {
-        let kafka = try cluster()
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: Self.partitions)
         let folder = try TemporaryFolder()
         let log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
-        let shipper = try Shipper(log: log, settings: settings(kafka.groupProperties))
+        let shipper = try Shipper(log: log, settings: settings(kafka.groupProperties, topic: topic))
         let shipping = Task { try await shipper.run() }
         var source = EventSource(seed: 23)
         for event in source.next(500) { log.append(event) }
@@ -134,10 +140,11 @@ import Testing
         let kcat = Process()
         let output = Pipe()
         kcat.executableURL = URL(fileURLWithPath: "/usr/bin/kcat")
-        kcat.arguments = [
-            "-C", "-b", kafka.bootstrapServers, "-t", KafkaLogSettings.defaultTopic, "-o", "beginning", "-e", "-q",
-            "-f", "%p\\t%k\\t%h\\t%s\\n",
-        ]
+        kcat.arguments =
+            kafka.properties.flatMap { ["-X", "\($0)=\($1)"] } + [
+                "-C", "-t", topic, "-o", "beginning", "-e", "-q",
+                "-f", "%p\\t%k\\t%h\\t%s\\n",
+            ]
         kcat.standardOutput = output
         try kcat.run()
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -158,30 +165,5 @@ import Testing
         try await shipping.value
         await log.close()
         kafka.close()
-    }
-
-    @Test(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["TRIMTAB_TEST_KAFKA"] != nil,
-            "TRIMTAB_TEST_KAFKA names no cluster"))
-    func worksOnARealCluster() async throws {
-        let servers = ProcessInfo.processInfo.environment["TRIMTAB_TEST_KAFKA"] ?? ""
-        let folder = try TemporaryFolder()
-        var settings = settings(["bootstrap.servers": servers, "session.timeout.ms": "6000", "fetch.wait.max.ms": "10"])
-        settings.topic = "trimtab.test.\(UInt32.random(in: 0 ... .max))"
-        settings.group = settings.topic
-        let log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
-        let shipper = try Shipper(log: log, settings: settings)
-        let shipping = Task { try await shipper.run() }
-        var source = EventSource(seed: 24)
-        for event in source.next(20_000) { log.append(event) }
-        let reader = try KafkaLogReader(settings: settings)
-        #expect(try await reader.partitionCount() == Self.partitions)
-        let reading = try await reader.collect(limit: .seconds(60)) { $0.records.count >= 20_000 }
-        expectComplete(reading, 20_000)
-        await reader.close()
-        shipping.cancel()
-        try await shipping.value
-        await log.close()
     }
 }

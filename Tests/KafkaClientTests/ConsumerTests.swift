@@ -1,3 +1,4 @@
+import Foundation
 import KafkaClient
 import Synchronization
 import TestSupport
@@ -6,7 +7,8 @@ import Testing
 @Suite struct ConsumerTests {
     /// What PostgreSQL keeps in the product: the next offset of each partition, and every record once.
     private final class Store: Sendable {
-        private let state = Mutex((next: [Int: Int64](), seen: [Int](), members: [Int: Set<Int>](), sent: 0))
+        private let state = Mutex(
+            (next: [Int: Int64](), seen: [Int](), members: [Int: Set<Int>](), sent: 0, owned: Set<Int>()))
 
         func next(_ partition: Int) -> Int64 { state.withLock { $0.next[partition] ?? -2 } }
 
@@ -31,6 +33,10 @@ import Testing
         var isComplete: Bool { state.withLock { $0.seen.sorted() == Array(0..<$0.sent) } }
         var sent: Int { state.withLock { $0.sent } }
         var seen: [Int] { state.withLock { $0.seen } }
+        /// The partitions that our member has now.
+        var owned: Set<Int> { state.withLock { $0.owned } }
+        func own(_ partitions: [Int]) { state.withLock { $0.owned.formUnion(partitions) } }
+        func disown(_ partitions: [Int]) { state.withLock { $0.owned.subtract(partitions) } }
         var members: [Int: Set<Int>] { state.withLock { $0.members } }
     }
 
@@ -46,26 +52,30 @@ import Testing
         while !done(), .now < deadline {
             switch try await consumer.next(timeout: .milliseconds(100)) {
             case .assigned(let partitions):
+                store.own(partitions)
                 for partition in partitions { consumer.start(partition: partition, at: store.next(partition)) }
-            case .revoked(let partitions): consumer.release(partitions)
+            case .revoked(let partitions):
+                store.disown(partitions)
+                consumer.release(partitions)
             case .batch(let batch): store.take(batch, by: member)
-            case .lost, .overtaken, nil: break
+            case .lost(let partitions): store.disown(partitions)
+            case .overtaken, nil: break
             }
         }
     }
 
     @Test(arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
     func twoMembersShareThePartitionsAndLoseNothing(assignor: KafkaConsumerSettings.Assignor) async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic("events", partitions: 4)
-        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 50_000)
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 4)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 50_000)
         let store = Store()
-        let first = try KafkaConsumer(settings: kafka.settings(group: "pair", assignor: assignor))
+        let first = try KafkaConsumer(settings: kafka.settings(topic: topic, assignor: assignor))
         send(1_000, to: producer, from: store)
         try await work(first, as: 1, on: store) { store.seen.count == 1_000 }
         #expect(store.members == [1: [0, 1, 2, 3]])
 
-        let second = try KafkaConsumer(settings: kafka.settings(group: "pair", assignor: assignor))
+        let second = try KafkaConsumer(settings: kafka.settings(topic: topic, assignor: assignor))
         let isShared: @Sendable () -> Bool = { store.members[2]?.count == 2 }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -94,8 +104,62 @@ import Testing
         kafka.close()
     }
 
+    /// A member that is killed says nothing: its partitions come back when its session has ended.
+    @Test(
+        .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/kcat"), "kcat is not installed"),
+        .timeLimit(.minutes(2)), arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
+    func whatAKilledMemberHadIsTakenOverAndComplete(assignor: KafkaConsumerSettings.Assignor) async throws {
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 4)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 50_000)
+        let store = Store()
+        let consumer = try KafkaConsumer(settings: kafka.settings(topic: topic, assignor: assignor))
+        send(400, to: producer, from: store)
+        try await work(consumer, as: 1, on: store) { store.seen.count == 400 }
+
+        let other = Process()
+        other.executableURL = URL(fileURLWithPath: "/usr/bin/kcat")
+        let properties = kafka.groupProperties.merging(["partition.assignment.strategy": assignor.rawValue]) { $1 }
+        other.arguments = properties.flatMap { ["-X", "\($0)=\($1)"] } + ["-q", "-G", topic, topic]
+        (other.standardOutput, other.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        try other.run()
+        // Released, they are the other's; what comes now is for nobody until it is gone.
+        try await work(consumer, as: 1, on: store) { store.owned.count == 2 }
+        #expect(store.owned.count == 2)
+        send(400, to: producer, from: store)
+        try await work(consumer, as: 1, on: store) { store.seen.count >= 600 }
+        kill(other.processIdentifier, SIGKILL)
+        try await work(consumer, as: 2, on: store) { store.seen.count >= 800 }
+        #expect(store.isComplete)
+        #expect(store.owned == [0, 1, 2, 3])
+        await consumer.close()
+        await producer.close()
+        kafka.close()
+    }
+
+    /// With the consumer's own setting, for the client's is five minutes.
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"), .timeLimit(.minutes(1)))
+    func aTopicThatAppearsLaterIsPickedUpSoon() async throws {
+        let kafka = try MockKafka()
+        kafka.createTopic("events", partitions: 2)
+        kafka.hideTopic("events")
+        let consumer = try KafkaConsumer(settings: kafka.settings())
+        if case .some = try await consumer.next(timeout: .seconds(4)) { Issue.record("Something came from nowhere.") }
+        kafka.hideTopic("events", false)
+        let appeared = ContinuousClock.now
+        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 100)
+        for number in 0..<10 { #expect(producer.send(number, partition: number % 2) == .queued) }
+        #expect(try await consumer.collect(10).values.reduce(0) { $0 + $1.count } == 10)
+        #expect(ContinuousClock.now - appeared < .seconds(25))
+        await consumer.close()
+        await producer.close()
+        kafka.close()
+    }
+
     /// The mock keeps 5 MiB a partition, so 12 MiB have overtaken an offset near the beginning.
-    @Test(arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
+    @Test(
+        .enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"),
+        arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
     func reportsWhatRetentionHasTakenAndGoesOn(assignor: KafkaConsumerSettings.Assignor) async throws {
         let kafka = try MockKafka()
         kafka.createTopic("events", partitions: 1)
@@ -105,7 +169,7 @@ import Testing
         #expect(try await producer.deliveries(12_000).count == 12_000)
         await producer.close()
 
-        let consumer = try KafkaConsumer(settings: kafka.settings(group: "late", assignor: assignor))
+        let consumer = try KafkaConsumer(settings: kafka.settings(assignor: assignor))
         var gap: (from: Int64, to: Int64)?
         var numbers: [Int] = []
         let deadline = ContinuousClock.now + .seconds(30)
@@ -127,10 +191,10 @@ import Testing
     }
 
     @Test func refusesToReadOnFromAnOffsetThatTheTopicDoesNotReach() async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic("events", partitions: 1)
-        let consumer = try KafkaConsumer(settings: kafka.settings(group: "ahead"))
-        await #expect(throws: KafkaError.ahead(topic: "events", partition: 0, offset: 500, end: 0)) {
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 1)
+        let consumer = try KafkaConsumer(settings: kafka.settings(topic: topic))
+        await #expect(throws: KafkaError.ahead(topic: topic, partition: 0, offset: 500, end: 0)) {
             while true {
                 if case .assigned = try await consumer.next(timeout: .seconds(1)) {
                     consumer.start(partition: 0, at: 500)
@@ -138,28 +202,6 @@ import Testing
             }
         }
         await consumer.close()
-        kafka.close()
-    }
-
-    /// A reader that stops taking for longer than the consumer waits makes it pause the partitions, not drop records.
-    @Test func holdsBackWhenNobodyTakesAndLosesNothing() async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic("events", partitions: 2)
-        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 50_000)
-        for number in 0..<20_000 { #expect(producer.send(number, partition: number % 2) == .queued) }
-        _ = try await producer.deliveries(20_000)
-        var settings = kafka.settings(group: "slow")
-        settings.maxWaitingBatches = 2
-        let consumer = try KafkaConsumer(settings: settings)
-        var records = try await consumer.collect(1)
-        try await Task.sleep(for: .milliseconds(1_500))
-        let got = records.values.reduce(0) { $0 + $1.count }
-        records.merge(try await consumer.collect(20_000 - got)) { $0 + $1 }
-        for partition in 0..<2 {
-            #expect(records[partition]?.map(\.number) == Array(stride(from: partition, to: 20_000, by: 2)))
-        }
-        await consumer.close()
-        await producer.close()
         kafka.close()
     }
 }

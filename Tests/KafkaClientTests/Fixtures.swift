@@ -16,11 +16,19 @@ struct ReadNumber: Equatable, Sendable {
     }
 }
 
-extension MockKafka {
+extension TestKafka {
     func settings(
-        group: String, topic: String = "events", assignor: KafkaConsumerSettings.Assignor = .cooperativeSticky
+        topic: String, assignor: KafkaConsumerSettings.Assignor = .cooperativeSticky
     ) -> KafkaConsumerSettings {
-        var settings = KafkaConsumerSettings(topic: topic, group: group, properties: groupProperties)
+        var settings = KafkaConsumerSettings(topic: topic, group: topic, properties: groupProperties)
+        settings.assignor = assignor
+        return settings
+    }
+}
+
+extension MockKafka {
+    func settings(assignor: KafkaConsumerSettings.Assignor = .cooperativeSticky) -> KafkaConsumerSettings {
+        var settings = KafkaConsumerSettings(topic: "events", group: "test", properties: groupProperties)
         settings.assignor = assignor
         return settings
     }

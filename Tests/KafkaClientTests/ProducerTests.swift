@@ -4,16 +4,16 @@ import Testing
 
 @Suite struct ProducerTests {
     @Test func recordsArriveInOrderWithKeyAndHeader() async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic("events", partitions: 4)
-        let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 10_000)
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 4)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 10_000)
         for number in 0..<4_000 { #expect(producer.send(number, partition: number % 4) == .queued) }
         let delivered = try await producer.deliveries(4_000)
         #expect(delivered.allSatisfy { $0.error == nil })
         #expect(Set(delivered.map(\.id)).count == 4_000)
         await producer.close()
 
-        let consumer = try KafkaConsumer(settings: kafka.settings(group: "order"))
+        let consumer = try KafkaConsumer(settings: kafka.settings(topic: topic))
         let records = try await consumer.collect(4_000)
         for partition in 0..<4 {
             #expect(records[partition]?.map(\.number) == Array(stride(from: partition, to: 4_000, by: 4)))
@@ -26,7 +26,8 @@ import Testing
     }
 
     /// MSG_SIZE_TOO_LARGE (10) is final: what comes after the failed record must fail too, or order would be lost.
-    @Test func nothingOvertakesARecordThatFailed() async throws {
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func nothingOvertakesARecordThatFailed() async throws {
         let kafka = try MockKafka()
         kafka.createTopic("events", partitions: 1)
         let properties = kafka.properties.merging(["batch.num.messages": "10"]) { $1 }
@@ -43,7 +44,8 @@ import Testing
         kafka.close()
     }
 
-    @Test func transientBrokerErrorsAreRetriedInside() async throws {
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func transientBrokerErrorsAreRetriedInside() async throws {
         let kafka = try MockKafka()
         kafka.createTopic("events", partitions: 1)
         let producer = try KafkaProducer(topic: "events", properties: kafka.properties, maxInFlight: 1_000)
@@ -56,7 +58,8 @@ import Testing
         kafka.close()
     }
 
-    @Test func saysWhenTheWindowIsFull() async throws {
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func saysWhenTheWindowIsFull() async throws {
         let kafka = try MockKafka()
         kafka.createTopic("events", partitions: 1)
         kafka.setDown()
@@ -82,20 +85,5 @@ import Testing
         } throws: { error in
             if case KafkaError.property(named, let reason) = error { !reason.isEmpty } else { false }
         }
-    }
-
-    @Test func adminChecksTheTopic() async throws {
-        let kafka = try MockKafka()
-        kafka.createTopic("events", partitions: 12)
-        try await KafkaAdmin.ensureTopic("events", partitions: 12, properties: kafka.properties)
-        #expect(try await KafkaAdmin.partitionCount(of: "other", properties: kafka.properties) == nil)
-        await #expect(throws: KafkaError.partitions(topic: "events", expected: 4, found: 12)) {
-            try await KafkaAdmin.ensureTopic("events", partitions: 4, properties: kafka.properties)
-        }
-        // The mock cannot make topics on request; the answer has to come as an error, not as a hang.
-        await #expect(throws: KafkaError.self) {
-            try await KafkaAdmin.ensureTopic("other", partitions: 4, properties: kafka.properties, timeoutMs: 1_000)
-        }
-        kafka.close()
     }
 }

@@ -104,7 +104,9 @@ import Testing
             uniquingKeysWith: { first, _ in first })
     }
 
-    @Test(.enabled(if: TestPostgres.missing == nil), .timeLimit(.minutes(4)))
+    @Test(
+        .enabled(if: TestPostgres.missing == nil), .enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"),
+        .timeLimit(.minutes(4)))
     func aDatabaseAndBrokersThatGoAwayUnderLoadCostNothing() async throws {
         let stage = try await Stage()
         do {

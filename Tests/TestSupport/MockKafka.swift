@@ -39,6 +39,11 @@ package final class MockKafka: Sendable {
         with { rd_kafka_mock_topic_create($0.cluster, name, partitions, 1) }
     }
 
+    /// Answers as if there were no such topic (UNKNOWN_TOPIC_OR_PART).
+    package func hideTopic(_ name: String, _ hide: Bool = true) {
+        with { rd_kafka_mock_topic_set_error($0.cluster, name, rd_kafka_resp_err_t(hide ? 3 : 0)) }
+    }
+
     /// Cuts the broker's connections and refuses new ones.
     package func setDown(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_down($0.cluster, broker) } }
     package func setUp(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_up($0.cluster, broker) } }
