@@ -18,6 +18,8 @@ import Foundation
     private var revoking: Set<Int> = []
     /// The next offset wanted of each partition that is being read; `nil` until its first record is here.
     private var reading: [Int: Int64?] = [:]
+    /// Partitions from which nothing came since they were started at an offset, and when that was.
+    private var unproven: [Int: ContinuousClock.Instant] = [:]
     private var paused: Set<Int> = []
     private var isHeld = false
     private var fullSince: ContinuousClock.Instant?
@@ -28,6 +30,7 @@ import Foundation
     private static let pollMs: Int32 = 20
     private static let messagesPerTurn = 1_000
     private static let queryMs: Int32 = 5_000
+    private static let proofTime = Duration.seconds(5)
     private static let defaults = [
         "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
         "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
@@ -194,6 +197,7 @@ extension ConsumerLoop {
     }
 
     private func assign(_ offsets: [Int: Int64]) {
+        for (partition, offset) in offsets where offset > 0 { unproven[partition] = .now }
         unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
             if isCooperative {
                 unsafe note(rd_kafka_incremental_assign(handle.raw, list))
@@ -328,7 +332,20 @@ extension ConsumerLoop {
             var (low, high): (Int64, Int64) = (-1, -1)
             let code = unsafe rd_kafka_get_watermark_offsets(
                 handle.raw, settings.topic, Int32(partition), &low, &high)
-            if code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 { mailbox.setEnd(high, of: partition) }
+            guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { continue }
+            mailbox.setEnd(high, of: partition)
+            prove(partition, end: high)
         }
+    }
+
+    /// Looks closer where the end stays before the offset wanted: Kafka refuses such a fetch, other brokers are silent.
+    private func prove(_ partition: Int, end: Int64) {
+        guard let since = unproven[partition], !isHeld, !paused.contains(partition) else { return }
+        guard let entry = reading[partition], let wanted = entry, end < wanted else {
+            return unproven[partition] = nil
+        }
+        guard since + Self.proofTime < .now else { return }
+        unproven[partition] = nil
+        outOfRange(partition)
     }
 }

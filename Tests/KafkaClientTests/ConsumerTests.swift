@@ -190,7 +190,8 @@ import Testing
         kafka.close()
     }
 
-    @Test func refusesToReadOnFromAnOffsetThatTheTopicDoesNotReach() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func refusesToReadOnFromAnOffsetThatTheTopicDoesNotReach() async throws {
         let kafka = try TestKafka()
         let topic = try await kafka.topic(partitions: 1)
         let consumer = try KafkaConsumer(settings: kafka.settings(topic: topic))
