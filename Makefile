@@ -4,7 +4,7 @@ SWIFT_FLAGS := -c release
 TEST_FLAGS := $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
 BIN := .build/release
 # Debian packages: what the product needs, what its tests add, and what its benchmarks add.
-RUN_PACKAGES := pkg-config g++ libpq-dev librdkafka-dev libsimdjson-dev libsqlite3-dev postgresql
+RUN_PACKAGES := pkg-config g++ libpq-dev librdkafka-dev libsimdjson-dev libsqlite3-dev zlib1g-dev postgresql
 TEST_PACKAGES := $(RUN_PACKAGES) kcat chromium prometheus python3 python3-venv openssl procps
 BENCH_PACKAGES := $(RUN_PACKAGES) nginx-light wrk
 BENCHMARKS := gateway serve decisions stream rollouts loop
@@ -33,7 +33,7 @@ format: ## Write the format
 	swift format --in-place --parallel --recursive Sources Tests
 
 docs: build ## Write the generated references anew
-	UPDATE_GOLDEN=1 swift test $(TEST_FLAGS) --filter "referenceIsInStep|Documentation"
+	UPDATE_GOLDEN=1 swift test $(TEST_FLAGS) --filter "referenceIsInStep|documentationIsInStep|Documentation"
 
 bench: $(BENCHMARKS:%=bench-%) ## Run every benchmark
 

@@ -55,6 +55,7 @@ let package = Package(
         // C libraries, from Debian's packages.
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O3"])], linkerSettings: [.linkedLibrary("simdjson")]),
 
         // Base.
@@ -65,6 +66,7 @@ let package = Package(
         // Wrappers: the only places that call C.
         wrapper("PostgresClient", ["CPostgres", "BlockingExecutors"]),
         wrapper("KafkaClient", ["CKafka", "BlockingExecutors"]),
+        wrapper("Compression", ["CZlib"]),
 
         // Schemas.
         wrapper("Telemetry", ["Core", "CSimdJSON"]),
@@ -80,13 +82,14 @@ let package = Package(
         // Edges.
         ours("Gateway", ["Core", "Telemetry", "Policy", logging, .product(name: "NIOTLS", package: "swift-nio")] + nio),
         ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
+        ours("Collectors", ["Core", "Telemetry", "Policy", "EventLog", "KafkaClient", "Compression", hummingbird, .product(name: "NIOCore", package: "swift-nio"), logging, lifecycle]),
         ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging], resources: [.embedInCode("Migrations")]),
         ours("Observability", ["Core", logging]),
         ours("ControlAPI", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", hummingbird, .product(name: "NIOCore", package: "swift-nio"), logging, lifecycle], resources: [.embedInCode("Console")]),
         ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),
 
         // Assembly.
-        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
+        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Collectors", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
         .executableTarget(name: "trimtab", dependencies: ["Server", "Simulation", "Core", arguments, yams] + nio, swiftSettings: rules),
 
         // Tests and benchmarks.
@@ -108,6 +111,7 @@ let package = Package(
         tests("StateStoreTests", ["StateStore", logging, "ControlLoop", "PostgresClient", "Core", "Policy", "Telemetry", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts"]),
         tests("KafkaClientTests", ["KafkaClient"]),
         tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core", grdb]),
+        tests("CollectorsTests", ["Collectors", "EventLog", "KafkaClient", "Compression", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Core"]),
         tests("DecisionsTests", ["Decisions", "Analysis", "Statistics", "Policy", "Core"]),
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
@@ -116,7 +120,7 @@ let package = Package(
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
-        tests("ServerTests", ["Server", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core"]),
+        tests("ServerTests", ["Server", "Collectors", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core"]),
         tests("StyleTests", []),
     ],
     swiftLanguageModes: [.v6],

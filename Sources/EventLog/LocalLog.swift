@@ -25,6 +25,14 @@ package final class LocalLog: Sendable {
         var doneBefore: [Int64]
         var trims: [Int: Int64] = [:]
         var closers: [CheckedContinuation<Void, Never>] = []
+        /// Who waits for what has been appended so far to be in the file.
+        var waiters: [(appended: Int64, continuation: CheckedContinuation<Bool, Never>)] = []
+
+        mutating func takeWaiters(written: Int64) -> [CheckedContinuation<Bool, Never>] {
+            let due = waiters.filter { $0.appended <= written }.map(\.continuation)
+            if !due.isEmpty { waiters.removeAll { $0.appended <= written } }
+            return due
+        }
 
         mutating func account(for deleted: [LocalLogStore.Evicted]) {
             for row in deleted {
@@ -91,6 +99,41 @@ package final class LocalLog: Sendable {
             return shared.queue.count == 1 || shared.queue.count == Self.batchLimit
         }
         if wake { news.signal() }
+    }
+
+    /// Events that may wait in memory of those who can send again; the rest of the queue is for those who cannot.
+    package var resenderLimit: Int { max(1, settings.queueLimit / 2) }
+
+    /// Takes all of these events in their order, or none where more than `resenderLimit` would wait then.
+    ///
+    /// - Returns: Whether they were taken.
+    package func append(all events: [LogEvent]) -> Bool {
+        let (taken, wake) = shared.withLock { shared in
+            guard !shared.closing, shared.queue.count + events.count <= resenderLimit else {
+                return (false, false)
+            }
+            let before = shared.queue.count
+            shared.queue.append(contentsOf: events)
+            shared.statistics.appended += Int64(events.count)
+            return (true, before == 0 || before < Self.batchLimit && shared.queue.count >= Self.batchLimit)
+        }
+        if wake { news.signal() }
+        return taken
+    }
+
+    /// Waits until all that has been appended is in the file.
+    ///
+    /// - Returns: `false` when writing fails or the log closes before; what was appended may still be written later.
+    package func waitUntilWritten() async -> Bool {
+        await withCheckedContinuation { continuation in
+            let known: Bool? = shared.withLock { shared in
+                if shared.statistics.written >= shared.statistics.appended { return true }
+                if shared.closed { return false }
+                shared.waiters.append((shared.statistics.appended, continuation))
+                return nil
+            }
+            if let known { continuation.resume(returning: known) }
+        }
     }
 
     package var statistics: LocalLogStatistics {
@@ -200,7 +243,7 @@ extension LocalLog {
         do {
             let bytes = shared.withLock { $0.statistics.bytes }
             let evicted = try store.write(rows, producer: producer, bytes: bytes, maxBytes: settings.maxBytes)
-            shared.withLock { shared in
+            let waiters = shared.withLock { shared in
                 for row in rows {
                     shared.endOffsets[row.partition] = row.baseOffset + Int64(row.count)
                     shared.statistics.written += Int64(row.count)
@@ -208,11 +251,14 @@ extension LocalLog {
                 }
                 shared.account(for: evicted)
                 shared.statistics.lastError = nil
+                return shared.takeWaiters(written: shared.statistics.written)
             }
+            for waiter in waiters { waiter.resume(returning: true) }
             if wasFailing { logger.notice("Local log writes again", metadata: ["path": "\(settings.path)"]) }
             return true
         } catch {
             note(error, first: !wasFailing)
+            for waiter in shared.withLock({ $0.takeWaiters(written: .max) }) { waiter.resume(returning: false) }
             return false
         }
     }
@@ -258,14 +304,15 @@ extension LocalLog {
 
     private func finish(unwritten: Int) {
         lock.release()
-        let closers = shared.withLock { shared in
+        let (closers, waiters) = shared.withLock { shared in
             let lost = unwritten + shared.queue.count
             if lost > 0 { shared.statistics.dropped[.closed, default: 0] += Int64(lost) }
             shared.queue = []
             shared.closed = true
             defer { shared.closers = [] }
-            return shared.closers
+            return (shared.closers, shared.takeWaiters(written: .max))
         }
         for closer in closers { closer.resume() }
+        for waiter in waiters { waiter.resume(returning: false) }
     }
 }

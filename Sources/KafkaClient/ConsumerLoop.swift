@@ -158,6 +158,10 @@ extension ConsumerLoop {
         case .resume(let partitions):
             paused.subtract(partitions)
             if !isHeld { setPaused(false, partitions.filter { reading[$0] != nil }) }
+        case .commit(let offsets):
+            unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
+                note(unsafe rd_kafka_commit(handle.raw, list, 1))
+            }
         case .close: closing = true
         }
     }

@@ -8,6 +8,7 @@ final class ConsumerMailbox: Sendable {
         case release([Int])
         case pause([Int])
         case resume([Int])
+        case commit([Int: Int64])
         case close
     }
 

@@ -59,7 +59,7 @@ package enum KafkaConsumerEvent: Sendable {
 /// A member of a consumer group that is told by its owner where to read each partition.
 ///
 /// One thread owns the librdkafka client and always polls it: it runs the rebalances, copies records out, and puts what
-/// happened into a bounded mailbox, from which one task takes it. Kafka keeps no offsets for us.
+/// happened into a bounded mailbox, from which one task takes it. Kafka keeps offsets only for an owner that commits.
 package final class KafkaConsumer: Sendable {
     private let mailbox: ConsumerMailbox
 
@@ -82,7 +82,11 @@ package final class KafkaConsumer: Sendable {
         try await mailbox.next(timeout: timeout)
     }
 
-    /// Reads from `offset` on, -2 for the beginning; reading begins when all newly assigned partitions were started.
+    /// Where the group committed to have read up to, or the beginning if it never did.
+    package static let committed: Int64 = -1000
+
+    /// Reads from `offset` on, -2 for the beginning, or from `committed`; reading begins when all newly assigned partitions
+    /// were started.
     package func start(partition: Int, at offset: Int64) { mailbox.order(.start(partition, offset)) }
 
     /// Lets revoked partitions go; the group moves on when all that were revoked together are released.
@@ -93,6 +97,9 @@ package final class KafkaConsumer: Sendable {
 
     /// What waits to be taken; beyond the bounds by one turn's records at most.
     package var waiting: (batches: Int, bytes: Int) { mailbox.waiting }
+
+    /// Has the group remember the next offset of each partition; a commit that fails is covered by the next.
+    package func commit(_ offsets: [Int: Int64]) { mailbox.order(.commit(offsets)) }
 
     /// The end of each assigned partition, as the last fetch saw it.
     package func endOffsets() -> [Int: Int64] { mailbox.endOffsets }

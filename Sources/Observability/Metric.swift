@@ -19,6 +19,14 @@ package enum Metric: String, CaseIterable, Sendable {
     case logSize = "trimtab_log_size_bytes"
     case logLag = "trimtab_log_lag_records"
 
+    // MARK: Collectors
+    case collectorSpans = "trimtab_collector_spans_total"
+    case collectorRejected = "trimtab_collector_rejected_spans_total"
+    case collectorExports = "trimtab_collector_exports_total"
+    case collectorBreaker = "trimtab_collector_breaker_state"
+    case collectorLag = "trimtab_collector_lag_records"
+    case collectorLostDeadLetters = "trimtab_collector_lost_dead_letters_total"
+
     // MARK: Stream
     case streamRecords = "trimtab_stream_records_total"
     case streamDuplicates = "trimtab_stream_duplicate_records_total"

@@ -34,6 +34,16 @@ extension Metric {
         case .logShipped: counter("records", [], "Records that Kafka acknowledged.")
         case .logSize: gauge("bytes", [], "Size of the local log on disk.")
         case .logLag: gauge("records", [.partition], "Records appended and not yet read by the stream.")
+        case .collectorSpans:
+            counter("spans", [.kind, .result], "Spans that came, by source: accepted, duplicate, ignored, rejected.")
+        case .collectorRejected: counter("spans", [.reason], "Spans of model calls that could not be records.")
+        case .collectorExports:
+            counter("exports", [.kind, .result], "Exports that came, by source and what became of them.")
+        case .collectorBreaker:
+            gauge("state", [], "1 while exporters are kept away because the local log takes nothing.")
+        case .collectorLag: gauge("records", [.partition], "Records of the collector's topic that were not read yet.")
+        case .collectorLostDeadLetters:
+            counter("records", [], "Payloads of the topic that were no exports and could not be kept as dead letters.")
         case .streamRecords: counter("records", [.kind], "Records folded into windows.")
         case .streamDuplicates: counter("records", [], "Records dropped because their number was seen before.")
         case .streamLate: counter("records", [.window], "Records too late for the windows of a definition.")

@@ -1,4 +1,5 @@
 import UnixSignals
+import Collectors
 import ControlAPI
 import ControlLoop
 import Core
@@ -26,6 +27,7 @@ package final class Assembly: Sendable {
     let metrics = MetricRegistry()
     let gateway: GatewayServer?
     let log: LocalLog?
+    let collector: SpanIngest?
     package let ports = Ports()
 
     /// - Throws: `TrimtabError` when the settings do not fit the roles, or the data folder or local log cannot be used.
@@ -54,11 +56,13 @@ package final class Assembly: Sendable {
         self.driver = driver
         metrics.collect(ProcessMetrics.collector(version: Build.version))
         guard roles.contains(.gateway) else {
-            (log, gateway) = (nil, nil)
+            (log, gateway, collector) = (nil, nil, nil)
             return
         }
         let log = try LocalLog(settings: settings.localLog, logger: logger)
         self.log = log
+        let wantsSpans = settings.collector.http.enabled || settings.collector.kafka != nil
+        collector = wantsSpans ? SpanIngest(log: log, settings: settings.collector) : nil
         let sink = MeteredSink(log: log)
         metrics.collect { sink.samples() }
         gateway = try GatewayServer(
@@ -92,11 +96,13 @@ package final class Assembly: Sendable {
                     feed: GatewayFeed(
                         postgres, gateway: settings.localLog.gatewayID, catalog: settings.control.loop.catalog,
                         logger: logger, now: currentMilliseconds),
-                    gateway: gateway, file: "\(settings.dataFolder)/table.json", metrics: metrics, logger: logger))
+                    gateway: gateway, collector: collector, file: "\(settings.dataFolder)/table.json", metrics: metrics,
+                    logger: logger))
             services.append(
                 GatewayService(
                     gateway: gateway, drainSeconds: settings.gateway.drainSeconds, metrics: metrics, ports: ports,
                     logger: logger))
+            if let collector { services += collectors(collector) }
         }
         return services
     }

@@ -71,6 +71,25 @@ import Testing
         await log.close()
     }
 
+    /// Half of the queue is for those who cannot send again; whoever can hears whether the file has what was taken.
+    @Test func whoCanSendAgainIsTakenWholeOrNotAtAll() async throws {
+        let folder = try TemporaryFolder()
+        var settings = folder.settings()
+        settings.queueLimit = 100
+        let log = try LocalLog(settings: settings)
+        var source = EventSource(seed: 9)
+        #expect(!log.append(all: source.next(51)))
+        let events = source.next(50)
+        #expect(log.append(all: events))
+        #expect(await log.waitUntilWritten())
+        #expect(log.statistics.written == 50 && log.statistics.dropped.isEmpty)
+        let reading = try await LocalLogReader(log: log, topic: "events").collect { $0.records.count >= 50 }
+        #expect(Set(reading.records.map(\.id)) == Set(events.map(\.id)))
+        await log.close()
+        #expect(!log.append(all: source.next(1)))
+        #expect(await log.waitUntilWritten(), "nothing is missing")
+    }
+
     @Test func aFullDiskCostsNothingUntilTheQueueIsFullAndWritingResumes() async throws {
         let folder = try TemporaryFolder()
         var settings = folder.settings()

@@ -6,26 +6,8 @@ import Testing
     static let version = "1.59.9"
 
     /// A virtual environment with the client; `nil` where it cannot be had.
-    static let python: String? = {
-        let environment = "\(ServiceProcess.root.path)/.build/openai-\(version)"
-        let interpreter = "\(environment)/bin/python3"
-        func works() -> Bool { run(interpreter, ["-c", "import openai"]) == 0 }
-        if works() { return interpreter }
-        _ = run("/usr/bin/env", ["python3", "-m", "venv", environment])
-        _ = run("\(environment)/bin/pip", ["install", "-q", "openai==\(version)", "httpx<0.28"])
-        return works() ? interpreter : nil
-    }()
-
-    private static func run(_ program: String, _ arguments: [String]) -> Int32 {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return -1 }
-        process.waitUntilExit()
-        return process.terminationStatus
-    }
+    static let python = PythonEnvironment.interpreter(
+        "openai-\(version)", packages: ["openai==\(version)", "httpx<0.28"], check: "import openai")
 
     @Test(.enabled(if: python != nil, "the openai package cannot be installed here"), .timeLimit(.minutes(2)))
     func listsChatsAndStreams() async throws {

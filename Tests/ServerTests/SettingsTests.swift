@@ -1,3 +1,4 @@
+import Collectors
 import ControlLoop
 import Core
 import EventLog
@@ -35,6 +36,17 @@ import Testing
         #expect(settings.control.loop.catalog.map(\.modelKey) == ["openai/gpt-4o", "openai/gpt-4o-mini"])
     }
 
+    /// The collector's topic lies on the event log's brokers unless it says otherwise.
+    @Test func theCollectorKnowsTheEventLogsBrokers() throws {
+        let yaml = """
+            event_log: {kind: kafka, kafka: {properties: {bootstrap.servers: "a:9092", client.id: x}}}
+            collector: {kafka: {topic: spans, properties: {client.id: y}}}
+            """
+        let collector = try Settings(SettingsSource(yaml: yaml)).collector
+        #expect(collector.kafka?.properties == ["bootstrap.servers": "a:9092", "client.id": "y"])
+        #expect(!collector.http.enabled && collector.http.port == 4318 && collector.http.auth == .keys)
+    }
+
     @Test func flagsBeatTheEnvironmentWhichBeatsTheFile() throws {
         let environment = ["TRIMTAB_GATEWAY_BIND": "127.0.0.1:9001", "TRIMTAB_STREAM_WINDOW_S": "30"]
         let source = try SettingsSource(
@@ -57,6 +69,22 @@ import Testing
         ("gateway:\n  bind: nowhere\n", "gateway.bind = 'nowhere' (config.yaml:2) is not an address."),
         ("event_log:\n  kind: rabbit\n", "event_log.kind = 'rabbit' (config.yaml:2) is not one of embedded, kafka."),
         ("event_log:\n  kind: kafka\n", "event_log.kafka.properties.bootstrap.servers is not set."),
+        (
+            "collector:\n  otlp_http: {auth: none, bind: \"0.0.0.0:4318\"}\n",
+            "collector.otlp_http.auth (config.yaml:2) is none, and collector.otlp_http.bind is no loopback address."
+        ),
+        (
+            "collector:\n  default_route: a b\n",
+            "collector.default_route = 'a b' (config.yaml:2) is not a route name."
+        ),
+        (
+            "collector:\n  kafka:\n    topic: spans\n",
+            "collector.kafka.properties.bootstrap.servers is not set (config.yaml:3)."
+        ),
+        (
+            "collector:\n  otlp_http: {enabled: true, bind: \"127.0.0.1:8080\"}\n",
+            "collector.otlp_http.bind is the address of gateway.bind too."
+        ),
         (
             "routes:\n  a:\n    targets: [nope/x]\n",
             "routes.a/targets/0/provider (config.yaml:3): No provider 'nope' is configured."

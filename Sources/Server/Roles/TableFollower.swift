@@ -1,3 +1,4 @@
+import Collectors
 import Core
 import Foundation
 import Gateway
@@ -12,15 +13,20 @@ import Synchronization
 final class TableFollower: Service {
     let feed: GatewayFeed
     let gateway: GatewayServer
+    let collector: SpanIngest?
     let file: String
     let metrics: MetricRegistry
     let logger: Logger
     /// When PostgreSQL last confirmed the table; before that, since when it has been waited for.
     private let confirmed = Mutex(ContinuousClock.now)
 
-    init(feed: GatewayFeed, gateway: GatewayServer, file: String, metrics: MetricRegistry, logger: Logger) {
+    init(
+        feed: GatewayFeed, gateway: GatewayServer, collector: SpanIngest?, file: String, metrics: MetricRegistry,
+        logger: Logger
+    ) {
         self.feed = feed
         self.gateway = gateway
+        self.collector = collector
         self.file = file
         self.metrics = metrics
         self.logger = logger
@@ -47,5 +53,6 @@ final class TableFollower: Service {
 
     private func serve(_ stored: StoredSnapshot) {
         gateway.update(GatewaySnapshot(table: stored.table, keys: stored.keys, prices: stored.prices))
+        collector?.update(CollectorDirectory(table: stored.table, keys: stored.keys, prices: stored.prices))
     }
 }

@@ -1,3 +1,4 @@
+package import Collectors
 package import ControlAPI
 import ControlLoop
 package import Core
@@ -19,6 +20,7 @@ package struct Settings: Sendable {
     package var prices: [String: TokenPrice]
     package var routes: [RouteSettings]
     package var eventLog: EventLogSettings
+    package var collector: CollectorSettings
     package var stream: StreamRoleSettings
     package var control: ControlRoleSettings
     package var state: StateSettings
@@ -61,6 +63,7 @@ package struct Settings: Sendable {
             partitions: eventLog.partitions)
         try gatewayReader.finish()
         try kafka.finish()
+        collector = try CollectorSettings(reader.section("collector"), broker: eventLog.kafka.properties)
         providers = try reader.map("providers", template: "provider") { try ProviderSettings($0, id: $1) }
         prices = try Self.prices(reader)
         let known = providers
@@ -80,6 +83,7 @@ package struct Settings: Sendable {
         api.providers = providers.map { ProviderSummary(name: $0.id, baseURL: $0.baseURL, models: $0.models) }
         observability = try ObservabilitySettings(reader.section("observability"))
         simulation = try SimulationSettings(reader.section("simulation"))
+        try checkCollectorAddress()
     }
 
     private static func prices(_ reader: SettingsReader) throws -> [String: TokenPrice] {

@@ -1,0 +1,103 @@
+import Collectors
+import Core
+import EventLog
+import KafkaClient
+import Logging
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct KafkaCollectorTests {
+    private static let topic = "otlp_spans"
+
+    /// What was put aside.
+    private final class Letters: Sendable {
+        private let all = Mutex<[UnreadablePayload]>([])
+        private let failures = Mutex(1)
+
+        /// Fails once, as a store that is away.
+        func keep(_ letters: [UnreadablePayload]) throws {
+            let fails = failures.withLock { count in
+                defer { count = max(0, count - 1) }
+                return count > 0
+            }
+            if fails { throw KafkaError.closed }
+            all.withLock { $0 += letters }
+        }
+        var value: [UnreadablePayload] { all.withLock { $0 } }
+    }
+
+    private func run(
+        _ stage: Stage, _ kafka: MockKafka, _ letters: Letters, until condition: @escaping @Sendable () -> Bool
+    ) async throws -> Bool {
+        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let collector = KafkaCollector(
+            ingest: stage.ingest,
+            settings: .init(topic: Self.topic, group: "collectors", properties: kafka.groupProperties), logger: quiet,
+            now: { 7 }, keep: { try letters.keep($0) })
+        let group = ServiceGroup(services: [collector], logger: quiet)
+        return try await withThrowingTaskGroup { tasks in
+            tasks.addTask { try await group.run() }
+            let reached = try await eventually(within: 40, condition)
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            return reached
+        }
+    }
+
+    private func send(_ payloads: [(partition: Int, header: String, value: [UInt8])], _ kafka: MockKafka) async throws {
+        let producer = try KafkaProducer(topic: Self.topic, properties: kafka.properties, maxInFlight: 1_000)
+        for (index, payload) in payloads.enumerated() {
+            let outcome = producer.produce(
+                partition: payload.partition, key: "k", header: ("content-type", payload.header),
+                value: payload.value[...], id: UInt64(index + 1))
+            #expect(outcome == .queued)
+        }
+        var delivered = 0
+        #expect(
+            try await eventually {
+                delivered += producer.takeDeliveries().count { $0.error == nil }
+                return delivered == payloads.count
+            })
+        await producer.close()
+    }
+
+    /// Exports of both encodings become records, garbage is put aside with its place, and a second collector of the same
+    /// group goes on where the first has stopped.
+    @Test(.timeLimit(.minutes(2))) func exportsOfATopicBecomeRecords() async throws {
+        let kafka = try MockKafka()
+        defer { kafka.close() }
+        kafka.createTopic(Self.topic, partitions: 2)
+        let stage = try Stage()
+        let letters = Letters()
+        let garbage: [UInt8] = Array("not an export".utf8)
+        try await send(
+            [
+                (0, "application/x-protobuf", SpanExport(spans: [.chat(1), .chat(2)]).protobuf), (0, "", garbage),
+                (0, "", SpanExport(spans: [.chat(3), .chat(1)]).json), (1, "application/json", [0x7b]),
+                (1, "application/json", [0x20] + SpanExport(spans: [.chat(4)]).json),
+                (1, "", SpanExport(spans: [.chat(0), .chat(5)]).protobuf),
+            ], kafka)
+        #expect(
+            try await run(stage, kafka, letters) {
+                letters.value.count == 2 && stage.ingest.statistics.exports[.kafka]?[.stored] == 4
+            })
+        #expect(stage.ingest.statistics.spans[.kafka] == [.accepted: 5, .duplicate: 1, .rejected: 1, .ignored: 0])
+        let places = letters.value.sorted { $0.partition < $1.partition }
+        #expect(places.map(\.partition) == [0, 1] && places.map(\.offset) == [1, 0])
+        #expect(places.first?.raw == garbage && places.first?.topic == Self.topic)
+        let records = try await stage.records()
+        #expect(Set(records.map(\.id)).count == 5 && records.count == 5)
+        #expect(records.allSatisfy { $0.key == nil && $0.cost == NanoUSD(189_000) })
+
+        try await send([(0, "", SpanExport(spans: [.chat(6)]).protobuf)], kafka)
+        let second = try Stage()
+        #expect(try await run(second, kafka, letters) { second.ingest.statistics.exports[.kafka]?[.stored] == 1 })
+        // Had nothing been committed, the first five would have come again.
+        #expect(second.ingest.statistics.spans[.kafka]?[.accepted] == 1)
+        await second.log.close()
+        await stage.log.close()
+    }
+}
