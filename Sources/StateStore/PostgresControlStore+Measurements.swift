@@ -169,9 +169,9 @@ extension WindowKey {
         guard let others = OtherValues.values(try row["others"]) else {
             throw PostgresControlStore.unreadable("window key")
         }
-        try self.init(row)
-        window = try row["definition"]
-        self.others = others
+        self.init(
+            window: try row["definition"], route: try row["route"], modelKey: try row["model_key"],
+            arm: try enumerated(try row["arm"]), policy: try row["policy"], others: others)
     }
 }
 

@@ -11,8 +11,8 @@ struct FeedbackJoin {
 
     private let limit: Int
     private let limitMs: Int64
-    private var recent: RecentMap<UUIDv7, RequestRow>
-    private var seen: RecentMap<UUIDv7, Void>
+    private var recent: RecentMap<RequestRow>
+    private var seen: RecentMap<Void>
     /// In order of arrival.
     private(set) var pending: [PendingFeedback]
     private var joined: [AttributedFeedback] = []

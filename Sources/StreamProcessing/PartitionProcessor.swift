@@ -12,6 +12,8 @@ package final class PartitionProcessor {
     package private(set) var counts = StreamCounts()
 
     private var nextOffset: Int64
+    /// The watermark that the windows have been told.
+    private var windowsWatermark: Int64?
     private var clock: PartitionClock
     private let definitions: [WindowDefinition]
     private let feedbackDefinitions: [WindowDefinition]
@@ -19,7 +21,7 @@ package final class PartitionProcessor {
     private let operators: [any WindowOperator]
     /// Windows whose definition is gone or has changed: handed out once, as they stand.
     private var leftovers: WindowChanges
-    private var producers: [String: ProducerPosition]
+    private var producers: ProducerPositions
     private var keys = WindowKeyCache()
     private var feedback: FeedbackJoin
     private var requests: [RequestRow] = []
@@ -32,7 +34,7 @@ package final class PartitionProcessor {
         self.partition = partition
         self.settings = settings
         nextOffset = state.nextOffset
-        producers = state.producers
+        producers = ProducerPositions(state.producers, bound: settings.producers)
         paneNumber = state.paneNumber
         clock = PartitionClock(settings, largest: state.largestTimestamp, watermark: state.watermark)
         definitions = settings.definitions
@@ -104,7 +106,8 @@ package final class PartitionProcessor {
     }
 
     private func advanceWindows() {
-        guard let watermark = clock.watermark else { return }
+        guard let watermark = clock.watermark, watermark != windowsWatermark else { return }
+        windowsWatermark = watermark
         for windows in operators { windows.advance(to: watermark) }
     }
 
@@ -128,7 +131,7 @@ package final class PartitionProcessor {
         state.nextOffset = nextOffset
         state.largestTimestamp = clock.largest
         state.watermark = clock.watermark
-        state.producers = producers
+        state.producers = producers.all
         state.paneNumber = paneNumber
         state.pendingFeedback = feedback.pending
         var checkpoint = Checkpoint(state: state)
@@ -227,15 +230,9 @@ package final class PartitionProcessor {
     /// Whether a producer's number is new. An event without a producer always is.
     private func isNew(_ producer: String, _ seq: Int64, _ offset: Int64) -> Bool {
         guard !producer.isEmpty else { return true }
-        if let last = producers[producer], last.seq >= seq {
-            counts.duplicates += 1
-            return false
-        }
-        producers[producer] = ProducerPosition(seq: seq, offset: offset)
-        if producers.count > settings.producers, let silent = producers.min(by: { $0.value.offset < $1.value.offset }) {
-            producers[silent.key] = nil
-        }
-        return true
+        if producers.accept(producer, seq, offset: offset) { return true }
+        counts.duplicates += 1
+        return false
     }
 
     // MARK: Dead letters

@@ -18,10 +18,15 @@ extension PartitionProcessor {
                 raw: bytes[part], now: now)
         }
         do {
-            // Consumed, because a record is large to copy.
-            switch try decoder.decode(bytes, part, kind: kind) {
-            case .request(let record): process(record, offset: offset, now: now, raw: bytes[part])
-            case .feedback(let feedback): process(feedback, offset: offset, now: now)
+            switch kind {
+            case .request:
+                try decoder.withRequest(bytes, part) { record in
+                    process(record, offset: offset, now: now, raw: bytes[part])
+                }
+            case .feedback:
+                if case .feedback(let feedback) = try decoder.decode(bytes, part, kind: .feedback) {
+                    process(feedback, offset: offset, now: now)
+                }
             }
         } catch {
             reject(

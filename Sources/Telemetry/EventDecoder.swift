@@ -13,6 +13,9 @@ package final class EventDecoder {
     static let mostAttempts = 64
 
     let document = JSONDocument()
+    /// The request in work; kept so that texts which come again stay in place. Only `withRequest` touches it, and a
+    /// decoder is one thread's, so no two accesses can meet.
+    @exclusivity(unchecked) private var scratch = RequestRecord.blank
 
     package init() {}
 
@@ -31,10 +34,27 @@ package final class EventDecoder {
         return try outcome.get()
     }
 
+    /// Decodes a request and hands it to `body` where it lies, because a record is large to copy.
+    package func withRequest(
+        _ bytes: [UInt8], _ part: Range<Int>, _ body: (borrowing RequestRecord) -> Void
+    ) throws(EventError) {
+        let outcome = unsafe bytes.withUnsafeBytes { raw in
+            Result { () throws(EventError) in
+                unsafe try document.parse(UnsafeRawBufferPointer(rebasing: raw[part]))
+            }
+        }
+        try outcome.get()
+        try unsafe request(into: &scratch)
+        unsafe body(scratch)
+    }
+
     package func decode(_ bytes: UnsafeRawBufferPointer, kind: LogEvent.Kind) throws(EventError) -> LogEvent {
         unsafe try document.parse(bytes)
         switch kind {
-        case .request: return .request(try request())
+        case .request:
+            var record = RequestRecord.blank
+            try request(into: &record)
+            return .request(record)
         case .feedback: return .feedback(try feedback())
         }
     }
@@ -96,6 +116,7 @@ package final class EventDecoder {
 // MARK: One value of one field
 
 extension EventDecoder {
+    @inline(__always)
     func integer<Field>(
         _ index: Int, _ range: ClosedRange<Int64>, _ expected: StaticString, _ field: Field,
         _ fields: KnownFields<Field>
@@ -105,10 +126,12 @@ extension EventDecoder {
     }
 
     /// A count: a whole number in 0...2⁴⁰.
+    @inline(__always)
     func count<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
         Int(try integer(index, 0...(1 << 40), "a whole number in 0...2^40", field, fields))
     }
 
+    @inline(__always)
     func number<Field>(
         _ index: Int, _ range: ClosedRange<Double>, _ expected: StaticString, _ field: Field,
         _ fields: KnownFields<Field>
@@ -117,23 +140,28 @@ extension EventDecoder {
         return value
     }
 
+    @inline(__always)
     func duration<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
         try number(index, Self.durations, "milliseconds, at least 0 and at most a year", field, fields)
     }
 
+    @inline(__always)
     func share<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
         try number(index, 0...1, "a number in 0...1", field, fields)
     }
 
+    @inline(__always)
     func time<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int64 {
         try integer(index, Self.times, "milliseconds since the epoch, after 2000-01-01", field, fields)
     }
 
+    @inline(__always)
     func id<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> UUIDv7 {
         guard let id = document.id(index) else { throw fields.bad(field, "a UUID") }
         return id
     }
 
+    @inline(__always)
     func text<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
         guard let text = document.string(index) else {
             throw fields.bad(field, "a text of at most 4096 bytes without U+0000")
@@ -141,6 +169,7 @@ extension EventDecoder {
         return text
     }
 
+    @inline(__always)
     func name<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
         guard let name = document.name(index) else {
             throw fields.bad(field, "a text of at most 256 bytes without U+0000")
@@ -148,11 +177,13 @@ extension EventDecoder {
         return name
     }
 
+    @inline(__always)
     func bool<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Bool {
         guard let value = document.bool(index) else { throw fields.bad(field, "true or false") }
         return value
     }
 
+    @inline(__always)
     func object<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
         guard document.type(index) == TT_JSON_OBJECT else { throw fields.bad(field, "an object") }
         return index

@@ -28,7 +28,8 @@ import Core
     private let parser: OpaquePointer
     private var tokens: UnsafeMutablePointer<tt_json_token>
     private var capacity = 4096
-    private var interner = StringInterner()
+    /// Touched by `name` alone, and a document is one thread's, so no two accesses can meet.
+    @exclusivity(unchecked) private var interner = StringInterner()
 
     init(limits: Limits = .event) {
         self.limits = limits
@@ -109,6 +110,34 @@ import Core
         return unsafe interner.string(text(index))
     }
 
+    /// Puts a name into `target`, which costs nothing if it is there already; false where it is none.
+    func name(_ index: Int, into target: inout String) -> Bool {
+        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestName else { return false }
+        if unsafe StringInterner.holds(&target, text(index)) { return true }
+        guard let name = unsafe interner.string(text(index)) else { return false }
+        target = name
+        return true
+    }
+
+    func name(_ index: Int, into target: inout String?) -> Bool {
+        if target != nil { return name(index, intoHeld: &target) }
+        target = name(index)
+        return target != nil
+    }
+
+    private func name(_ index: Int, intoHeld target: inout String?) -> Bool {
+        guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestName else { return false }
+        if target?.withUTF8({ unsafe StringInterner.same($0, text(index)) }) == true { return true }
+        target = unsafe interner.string(text(index))
+        return target != nil
+    }
+
+    /// One of a closed list of names.
+    func label<Label>(_ index: Int, _ table: FieldTable<Label>) -> Label? {
+        guard type(index) == TT_JSON_STRING else { return nil }
+        return unsafe table.find(text(index))?.field
+    }
+
     /// A text that does not come again.
     func string(_ index: Int) -> String? {
         guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestText else { return nil }
@@ -134,6 +163,8 @@ struct KnownFields<Field: RawRepresentable & CaseIterable & Sendable> where Fiel
     private var at: Int
     private let end: Int
     private var seen: UInt64 = 0
+    /// The fields that were there and not `null`, by `FieldTable.bit`.
+    private(set) var present: UInt64 = 0
 
     /// - Parameter object: Index of a value of type object.
     init(of object: Int, in document: JSONDocument, _ table: FieldTable<Field>, prefix: StaticString = "") {
@@ -151,7 +182,9 @@ struct KnownFields<Field: RawRepresentable & CaseIterable & Sendable> where Fiel
             guard let (field, bit) = unsafe table.find(document.key(value)) else { continue }
             if seen & bit != 0 { throw EventError(.repeatedField, "\(prefix)\(field.rawValue) is given twice.") }
             seen |= bit
-            if document.type(value) != TT_JSON_NULL { return (field, value) }
+            guard document.type(value) != TT_JSON_NULL else { continue }
+            present |= bit
+            return (field, value)
         }
         return nil
     }

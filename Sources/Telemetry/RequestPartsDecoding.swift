@@ -12,6 +12,7 @@ extension EventDecoder {
     enum CheckField: String, CaseIterable, Sendable { case schema, refusal, empty }
     enum AttemptField: String, CaseIterable, Sendable { case target, outcome, status, ms }
 
+    private static let sources = FieldTable<TokenUsage.Source>()
     private static let tokenFields = FieldTable<TokenField>()
     private static let promptFields = FieldTable<PromptField>()
     private static let checkFields = FieldTable<CheckField>()
@@ -34,7 +35,7 @@ extension EventDecoder {
             case .cacheWrite: usage.cacheWrite = try count(index, field, fields)
             case .reasoning: usage.reasoning = try count(index, field, fields)
             case .source:
-                guard let source = document.name(index).flatMap(TokenUsage.Source.init) else {
+                guard let source = document.label(index, Self.sources) else {
                     throw fields.bad(field, "reported or estimated")
                 }
                 usage.source = source
@@ -115,7 +116,7 @@ extension EventDecoder {
             switch field {
             case .target: target = try name(index, field, fields)
             case .outcome:
-                outcome = document.name(index).flatMap(ErrorClass.init)
+                outcome = document.label(index, Self.errorClasses)
                 guard outcome != nil else { throw fields.bad(field, "an error class") }
             case .status: status = try count(index, field, fields)
             case .ms: ms = try duration(index, field, fields)

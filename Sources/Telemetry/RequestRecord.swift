@@ -109,7 +109,7 @@ package struct TokenUsage: Sendable, Equatable {
     package var reasoning = 0
     package var source: Source = .reported
 
-    package enum Source: String, Sendable, Codable { case reported, estimated }
+    package enum Source: String, Sendable, Codable, CaseIterable { case reported, estimated }
 
     package init(input: Int, output: Int) {
         self.input = input

@@ -28,12 +28,14 @@ struct StringInterner {
         return unsafe String(validating: bytes, as: UTF8.self)
     }
 
-    private static func holds(_ text: inout String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard text.utf8.count == bytes.count else { return false }
-        return text.withUTF8 { held in
-            guard let a = held.baseAddress, let b = bytes.baseAddress else { return true }
-            return unsafe memcmp(a, b, held.count) == 0
-        }
+    static func holds(_ text: inout String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        text.withUTF8 { unsafe same($0, bytes) }
+    }
+
+    static func same(_ one: UnsafeBufferPointer<UInt8>, _ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard one.count == other.count else { return false }
+        guard let a = one.baseAddress, let b = other.baseAddress else { return true }
+        return unsafe memcmp(a, b, one.count) == 0
     }
 
     /// Mixes the length with the first and last eight bytes: enough to spread names, and cheap.

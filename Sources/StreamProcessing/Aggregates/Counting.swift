@@ -35,25 +35,44 @@ extension RequestRecord {
     }
 }
 
-/// Makes the keys of windows without building `provider/model` anew for every request.
+/// Makes the keys of windows without building and hashing them anew for every request.
+///
+/// One place a hash: a newcomer takes its place, so memory is bounded whatever arrives. Names of records that came one
+/// after another share their storage, so comparing them is a comparison of pointers.
 struct WindowKeyCache {
-    private struct Model: Hashable {
-        var provider: String
-        var model: String
+    private final class Entry {
+        let provider: String
+        let model: String
+        let key: WindowKey
+
+        init(provider: String, model: String, key: WindowKey) {
+            self.provider = provider
+            self.model = model
+            self.key = key
+        }
     }
-    private static let bound = 1_024
-    private var names: [Model: String] = [:]
+    private static let places = 1_024
+    private var entries = [Entry?](repeating: nil, count: places)
 
     mutating func key(of record: RequestRecord) -> WindowKey {
         guard let provider = record.provider, let model = record.model else { return WindowKey(record) }
-        let pair = Model(provider: provider, model: model)
-        if let name = names[pair] {
-            return WindowKey(route: record.route, modelKey: name, arm: record.arm, policy: record.policy ?? 0)
+        let policy = record.policy ?? 0
+        let place = Int(truncatingIfNeeded: mix(record.route) &* 31 &+ mix(model) &+ UInt64(policy)) & (Self.places - 1)
+        if let entry = entries[place], entry.model == model, entry.key.route == record.route,
+            entry.provider == provider, entry.key.arm == record.arm, entry.key.policy == policy
+        {
+            return entry.key
         }
         let key = WindowKey(record)
-        if names.count >= Self.bound { names.removeAll(keepingCapacity: true) }
-        names[pair] = key.modelKey
+        entries[place] = Entry(provider: provider, model: model, key: key)
         return key
+    }
+
+    /// Of the length and the last bytes: where names differ most.
+    private func mix(_ name: String) -> UInt64 {
+        var mixed = UInt64(name.utf8.count)
+        for byte in name.utf8.suffix(4) { mixed = mixed &* 37 &+ UInt64(byte) }
+        return mixed
     }
 }
 

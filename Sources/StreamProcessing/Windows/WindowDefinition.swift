@@ -122,38 +122,48 @@ extension WindowDefinition {
     /// The windows that feedback on a request counts in.
     func windows(of request: RequestRow) -> [WindowID] {
         guard let grid = assigner.grid else { return [] }
-        var key = WindowKey(window: name, route: "", modelKey: "", arm: .stable, policy: 0)
-        for dimension in self.key {
-            switch dimension {
-            case .route: key.route = request.key.route
-            case .model: key.modelKey = request.key.modelKey
-            case .arm: key.arm = request.key.arm
-            case .policy: key.policy = request.key.policy
-            case .key: key.others.append(request.virtualKey ?? "")
-            default: return []
-            }
+        let typed = request.key.keeping(key)
+        var others: [String] = []
+        for dimension in key where !dimension.isTyped {
+            guard dimension == .key else { return [] }
+            others.append(request.virtualKey ?? "")
         }
+        let key = WindowKey(
+            window: name, route: typed.route, modelKey: typed.modelKey, arm: typed.arm, policy: typed.policy,
+            others: others)
         return grid.windows(of: request.at).reversed().map { WindowID(window: $0, key: key) }
     }
 
     /// - Parameter requests: The request's key in the window `requests`.
     func groupKey(of record: RequestRecord, requests: WindowKey) -> WindowKey {
-        var key = WindowKey(window: name, route: "", modelKey: "", arm: .stable, policy: 0)
-        for dimension in self.key {
+        let typed = requests.keeping(key)
+        var others: [String] = []
+        for dimension in key {
             switch dimension {
-            case .route: key.route = requests.route
-            case .model: key.modelKey = requests.modelKey
-            case .arm: key.arm = requests.arm
-            case .policy: key.policy = requests.policy
-            case .provider: key.others.append(record.provider ?? "")
-            case .credential: key.others.append(record.credential ?? "")
-            case .key: key.others.append(record.key ?? "")
-            case .project: key.others.append(record.project ?? "")
-            case .variant: key.others.append(record.variant ?? "")
-            case .domain: key.others.append(record.domain ?? "")
-            case .session: key.others.append(record.session ?? "")
+            case .route, .model, .arm, .policy: break
+            case .provider: others.append(record.provider ?? "")
+            case .credential: others.append(record.credential ?? "")
+            case .key: others.append(record.key ?? "")
+            case .project: others.append(record.project ?? "")
+            case .variant: others.append(record.variant ?? "")
+            case .domain: others.append(record.domain ?? "")
+            case .session: others.append(record.session ?? "")
             }
         }
-        return key
+        return WindowKey(
+            window: name, route: typed.route, modelKey: typed.modelKey, arm: typed.arm, policy: typed.policy,
+            others: others)
+    }
+}
+
+extension WindowKey {
+    /// With those of the typed dimensions that a definition names; what stands for the others says nothing.
+    fileprivate func keeping(
+        _ dimensions: [WindowDimension]
+    ) -> (route: String, modelKey: String, arm: Arm, policy: Int) {
+        (
+            dimensions.contains(.route) ? route : "", dimensions.contains(.model) ? modelKey : "",
+            dimensions.contains(.arm) ? arm : .stable, dimensions.contains(.policy) ? policy : 0
+        )
     }
 }

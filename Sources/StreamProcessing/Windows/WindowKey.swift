@@ -3,15 +3,17 @@ package import Telemetry
 /// What a window's result is of: its definition, and a value for each dimension that the definition names.
 package struct WindowKey: Hashable, Sendable {
     /// The definition's name.
-    package var window: String
-    package var route: String
+    package let window: String
+    package let route: String
     /// `provider/model` of the target that answered or was tried last; empty when none was reached.
-    package var modelKey: String
-    package var arm: Arm
+    package let modelKey: String
+    package let arm: Arm
     /// The policy version that served it; 0 when none did.
-    package var policy: Int
+    package let policy: Int
     /// The values of the definition's other dimensions, in its order; empty text where a request has none.
-    package var others: [String]
+    package let others: [String]
+    /// Made once, because a key is looked up for every request.
+    private let digest: Int
 
     package init(
         window: String = WindowDefinition.requests, route: String, modelKey: String, arm: Arm, policy: Int,
@@ -23,15 +25,21 @@ package struct WindowKey: Hashable, Sendable {
         self.arm = arm
         self.policy = policy
         self.others = others
-    }
-
-    /// The name is left out: keys of two definitions rarely meet in one table.
-    package func hash(into hasher: inout Hasher) {
+        var hasher = Hasher()
+        hasher.combine(window)
         hasher.combine(route)
         hasher.combine(modelKey)
         hasher.combine(arm)
         hasher.combine(policy)
-        for value in others { hasher.combine(value) }
+        hasher.combine(others)
+        digest = hasher.finalize()
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+
+    package static func == (a: Self, b: Self) -> Bool {
+        a.digest == b.digest && a.policy == b.policy && a.arm == b.arm && a.route == b.route
+            && a.modelKey == b.modelKey && a.window == b.window && a.others == b.others
     }
 
     /// The values by dimension, as people read them.
