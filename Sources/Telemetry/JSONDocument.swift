@@ -4,7 +4,7 @@ import Core
 /// A parsed JSON document, laid out flat; the values of one parse are gone with the next.
 ///
 /// Not `Sendable`: one for each thread of work. The pointers it holds are its own and are freed with it.
-@safe final class JSONDocument {
+@safe package final class JSONDocument {
     /// What a document may be; one past a bound is refused.
     struct Limits: Sendable {
         var bytes: Int
@@ -26,12 +26,15 @@ import Core
 
     private let limits: Limits
     private let parser: OpaquePointer
-    private var tokens: UnsafeMutablePointer<tt_json_token>
+    /// A document is one thread's, and only `parse` replaces it: no two accesses can meet.
+    @exclusivity(unchecked) private var tokens: UnsafeMutablePointer<tt_json_token>
     private var capacity = 4096
     /// Touched by `name` alone, and a document is one thread's, so no two accesses can meet.
     @exclusivity(unchecked) private var interner = StringInterner()
 
-    init(limits: Limits = .event) {
+    package convenience init() { self.init(limits: .event) }
+
+    init(limits: Limits) {
         self.limits = limits
         unsafe parser = tt_json_parser_make(limits.bytes, limits.nesting)
         unsafe tokens = .allocate(capacity: capacity)
@@ -44,7 +47,7 @@ import Core
     }
 
     /// Parses a document that must be an object; its fields start at index 1.
-    func parse(_ bytes: UnsafeRawBufferPointer) throws(EventError) {
+    package func parse(_ bytes: UnsafeRawBufferPointer) throws(EventError) {
         var count: UInt32 = 0
         let start = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
         var result: Int
@@ -81,13 +84,13 @@ import Core
     func type(_ index: Int) -> Int { Int(unsafe tokens[index].type) }
 
     /// The index behind a value and all that is in it.
-    func next(_ index: Int) -> Int { Int(unsafe tokens[index].next) }
+    package func next(_ index: Int) -> Int { Int(unsafe tokens[index].next) }
 
-    func integer(_ index: Int) -> Int64? {
+    package func integer(_ index: Int) -> Int64? {
         unsafe type(index) == TT_JSON_INTEGER ? tokens[index].integer : nil
     }
 
-    func number(_ index: Int) -> Double? {
+    package func number(_ index: Int) -> Double? {
         unsafe type(index) == TT_JSON_INTEGER || type(index) == TT_JSON_NUMBER ? tokens[index].number : nil
     }
 
@@ -111,7 +114,7 @@ import Core
     }
 
     /// Puts a name into `target`, which costs nothing if it is there already; false where it is none.
-    func name(_ index: Int, into target: inout String) -> Bool {
+    package func name(_ index: Int, into target: inout String) -> Bool {
         guard type(index) == TT_JSON_STRING, unsafe tokens[index].text_length <= Self.longestName else { return false }
         if unsafe StringInterner.holds(&target, text(index)) { return true }
         guard let name = unsafe interner.string(text(index)) else { return false }
@@ -119,7 +122,7 @@ import Core
         return true
     }
 
-    func name(_ index: Int, into target: inout String?) -> Bool {
+    package func name(_ index: Int, into target: inout String?) -> Bool {
         if target != nil { return name(index, intoHeld: &target) }
         target = name(index)
         return target != nil
@@ -145,7 +148,7 @@ import Core
     }
 
     /// The bytes of a field's name.
-    func key(_ index: Int) -> UnsafeBufferPointer<UInt8> {
+    package func key(_ index: Int) -> UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: tokens[index].key, count: Int(tokens[index].key_length))
     }
 

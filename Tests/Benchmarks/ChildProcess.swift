@@ -41,8 +41,11 @@ final class ChildProcess {
     }
 
     /// Resident memory, megabytes of 2^20 bytes.
-    var residentMB: Double {
-        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+    var residentMB: Double { Self.residentMB("\(process.processIdentifier)") }
+
+    /// The same of any process; `self` is this one.
+    static func residentMB(_ process: String) -> Double {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
         return (line?.split(separator: " ").dropFirst().first.flatMap { Double($0) } ?? 0) / 1_024
     }

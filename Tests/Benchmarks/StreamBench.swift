@@ -15,6 +15,8 @@ enum StreamBench: Benchmark {
     private static let start: Int64 = 1_763_650_020_000
 
     static func run() async throws -> [Figure] {
+        // First, while the process is small: later ones would find room that others have left.
+        let memory = StreamEngineBench.megabytes(keys: 10_000)
         let folder = FileManager.default.temporaryDirectory.appending(path: "trimtab-bench-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -31,10 +33,46 @@ enum StreamBench: Benchmark {
             best = max(best, rate)
         }
         await log.close()
-        return [
-            Figure(name: "stream.records_per_second", value: best, unit: "records/s"),
-            Figure(name: "stream.ddsketch_insert_ns", value: sketchInsert(), unit: "ns"),
+        var generator = SplitMix64(seed: 7)
+        let own = (0..<200_000).map { record($0, &generator) }
+        return try reference() + [
+            Figure(
+                name: "stream.product_records_per_second", value: try StreamEngineBench.product(own), unit: "records/s"),
+            Figure(name: "stream.local_log_records_per_second", value: best, unit: "records/s"),
+            Figure(name: "stream.sliding_12_panes_ratio", value: StreamEngineBench.panes(own), unit: "ratio"),
+            Figure(
+                name: "stream.event_at_100000_keys", value: StreamEngineBench.microseconds(keys: 100_000), unit: "us"),
+            Figure(
+                name: "stream.memory_10000_keys_3_windows", value: memory, unit: "MB"
+            ),
+            Figure(
+                name: "stream.ddsketch_insert_ns", value: (0..<5).map { _ in sketchInsert() }.min() ?? 0, unit: "ns"),
         ]
+    }
+
+    /// The reference event through the engine and through its peers, in the same run and from the same bytes.
+    private static func reference() throws -> [Figure] {
+        let events = 1_000_000
+        let file = FileManager.default.temporaryDirectory.appending(path: "trimtab-events-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try ReferenceEvents.write(count: events, to: file)
+        let own = try StreamEngineBench.reference(ReferenceEvents.bytes(count: events))
+        var figures = [Figure(name: "stream.records_per_second", value: own.rate, unit: "records/s")]
+        for (name, peer) in [
+            ("stream.vs_python", try StreamPeers.python(file: file)),
+            ("stream.vs_flink", try StreamPeers.flink(file: file)),
+        ] {
+            guard let peer else { continue }
+            guard peer.records == own.records, abs(peer.sum - own.sum) < 1e-9 * own.sum else {
+                throw TrimtabError(
+                    "bench.stream",
+                    "\(name): we count \(own.records) with a sum of \(own.sum), the peer \(peer.records) and \(peer.sum).",
+                    remedy: "This is a defect.")
+            }
+            print("\(name): the peer makes \(Int(peer.recordsPerCPUSecond)) records per CPU-second")
+            figures.append(Figure(name: name, value: own.rate / peer.recordsPerCPUSecond, unit: "ratio"))
+        }
+        return figures
     }
 
     /// Reads the log from its beginning and checks that the windows count every record.

@@ -39,7 +39,7 @@ extension RequestRecord {
 ///
 /// One place a hash: a newcomer takes its place, so memory is bounded whatever arrives. Names of records that came one
 /// after another share their storage, so comparing them is a comparison of pointers.
-struct WindowKeyCache {
+package struct WindowKeyCache {
     private final class Entry {
         let provider: String
         let model: String
@@ -51,10 +51,12 @@ struct WindowKeyCache {
             self.key = key
         }
     }
-    private static let places = 1_024
+    private static let places = 16_384
     private var entries = [Entry?](repeating: nil, count: places)
 
-    mutating func key(of record: RequestRecord) -> WindowKey {
+    package init() {}
+
+    package mutating func key(of record: RequestRecord) -> WindowKey {
         guard let provider = record.provider, let model = record.model else { return WindowKey(record) }
         let policy = record.policy ?? 0
         let place = Int(truncatingIfNeeded: mix(record.route) &* 31 &+ mix(model) &+ UInt64(policy)) & (Self.places - 1)

@@ -59,11 +59,12 @@ package struct WindowKey: Hashable, Sendable {
 
 extension WindowKey: Comparable {
     package static func < (a: Self, b: Self) -> Bool {
-        let (first, second) = (
-            (a.window, a.route, a.modelKey, a.arm.rawValue, a.policy),
-            (b.window, b.route, b.modelKey, b.arm.rawValue, b.policy)
-        )
-        return first == second ? a.others.lexicographicallyPrecedes(b.others) : first < second
+        if a.window != b.window { return a.window < b.window }
+        if a.route != b.route { return a.route < b.route }
+        if a.modelKey != b.modelKey { return a.modelKey < b.modelKey }
+        if a.arm != b.arm { return a.arm.rawValue < b.arm.rawValue }
+        if a.policy != b.policy { return a.policy < b.policy }
+        return a.others.lexicographicallyPrecedes(b.others)
     }
 }
 

@@ -38,10 +38,12 @@ package struct WindowChanges {
     /// In firing order: by end, start, key.
     package var results: [WindowResult] = []
 
+    /// What is only stored needs no order.
     mutating func sort() {
-        results.sort { ($0.window, $0.key, $0.pane) < ($1.window, $1.key, $1.pane) }
-        changed.sort { $0.id < $1.id }
-        purged.sort()
+        results.sort { a, b in
+            if a.window != b.window { return a.window < b.window }
+            return a.key == b.key ? a.pane < b.pane : a.key < b.key
+        }
         retracted.sort()
     }
 }

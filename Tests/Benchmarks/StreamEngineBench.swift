@@ -1,0 +1,193 @@
+import Core
+import Foundation
+import Statistics
+import StreamProcessing
+import Telemetry
+
+/// The stream's engine from memory, without a log or a store: JSON to windows on one core.
+enum StreamEngineBench {
+    /// Reference events counted, and what the peers must agree on.
+    struct Reference {
+        var rate: Double
+        var records = 0
+        var sum = 0.0
+    }
+
+    private static let rounds = 3
+
+    // MARK: The reference event
+
+    /// Count, sum, mean and p95 of the latency by route and model in windows of 10 s, as the peers do it.
+    static func reference(_ bytes: [UInt8]) throws -> Reference {
+        var best = Reference(rate: 0)
+        for _ in 0..<rounds {
+            let began = CPUClock.now()
+            var counted = try count(bytes)
+            counted.rate = Double(counted.records) / (CPUClock.now() - began)
+            if counted.rate > best.rate { best = counted }
+        }
+        return best
+    }
+
+    private static func count(_ bytes: [UInt8]) throws -> Reference {
+        let definition = WindowDefinition(
+            name: "reference", key: [.route, .model], assigner: .tumbling(size: ReferenceEvents.windowMs),
+            latenessMs: 0, aggregates: AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false))
+        let windows = definition.makeOperator(partition: 0)
+        var settings = StreamSettings()
+        settings.boundMs = ReferenceEvents.disorderMs
+        settings.futureLimitMs = .max
+        var clock = PartitionClock(settings)
+        var keys = WindowKeyCache()
+        var total = Reference(rate: 0)
+        var record = RequestRecord.blank
+        let document = JSONDocument()
+        func collect() {
+            for result in windows.drain().results {
+                total.records += Int(result.aggregate.requests)
+                total.sum += result.aggregate[.latency].moments.sum
+                _ = result.aggregate.latency.quantile(0.95)
+            }
+        }
+        let size = ReferenceEvents.bytesPerEvent + 1
+        try bytes.withUnsafeBytes { raw in
+            for start in stride(from: 0, to: raw.count, by: size) {
+                try read(UnsafeRawBufferPointer(rebasing: raw[start..<(start + size - 1)]), document, into: &record)
+                _ = windows.add(record, key: keys.key(of: record), now: 0)
+                clock.observe(record.at, now: 0)
+                if let watermark = clock.watermark { windows.advance(to: watermark) }
+                if start / size % 100_000 == 99_999 { collect() }
+            }
+        }
+        windows.advance(to: .max)
+        collect()
+        return total
+    }
+
+    private static func read(
+        _ bytes: UnsafeRawBufferPointer, _ document: JSONDocument, into record: inout RequestRecord
+    ) throws {
+        try document.parse(bytes)
+        var index = 1
+        let end = document.next(0)
+        while index < end {
+            let key = document.key(index)
+            switch (key.count, key.first) {
+            case (2, UInt8(ascii: "t")): record.at = document.integer(index) ?? 0
+            case (5, UInt8(ascii: "r")): _ = document.name(index, into: &record.route)
+            case (5, UInt8(ascii: "m")): _ = document.name(index, into: &record.model)
+            case (8, UInt8(ascii: "p")): _ = document.name(index, into: &record.provider)
+            case (10, UInt8(ascii: "l")): record.totalMs = document.number(index) ?? 0
+            default: break
+            }
+            index = document.next(index)
+        }
+    }
+
+    // MARK: The product's own record
+
+    /// The product's own records through one partition's processor, JSON included, with a checkpoint each 100,000.
+    static func product(_ records: [RequestRecord], _ change: (inout StreamSettings) -> Void = { _ in }) throws
+        -> Double
+    {
+        var bytes: [UInt8] = []
+        var parts: [Range<Int>] = []
+        for record in records {
+            let start = bytes.count
+            EventEncoder.encode(.request(record), into: &bytes)
+            parts.append(start..<bytes.count)
+        }
+        var settings = StreamSettings()
+        change(&settings)
+        let now = (records.map(\.at).max() ?? 0) + 600_000
+        var best = 0.0
+        for _ in 0..<rounds {
+            let processor = PartitionProcessor(partition: 0, settings: settings)
+            let decoder = EventDecoder()
+            let began = CPUClock.now()
+            for (offset, part) in parts.enumerated() {
+                processor.process(bytes, part, kind: .request, offset: Int64(offset), now: now, decoder: decoder)
+                if offset % 100_000 == 99_999 { _ = processor.checkpoint() }
+            }
+            best = max(best, Double(records.count) / (CPUClock.now() - began))
+            guard processor.counts.requests == records.count else {
+                throw TrimtabError(
+                    "bench.stream", "The windows count \(processor.counts.requests) of \(records.count) records.",
+                    remedy: "This is a defect.")
+            }
+        }
+        return best
+    }
+
+    // MARK: The window operator alone
+
+    /// What sliding windows of twelve panes cost beside those of one, per event.
+    static func panes(_ records: [RequestRecord]) -> Double {
+        let one = nanoseconds(records, .sliding(size: 12_000, hop: 12_000))
+        return nanoseconds(records, .sliding(size: 12_000, hop: 1_000)) / one
+    }
+
+    /// Microseconds an event at so many keys, at twenty events a key and window.
+    static func microseconds(keys: Int) -> Double {
+        var random = SplitMix64(seed: 11)
+        let records = (0..<(keys * 20)).map { number in
+            var record = RequestRecord.blank
+            record.at = ReferenceEvents.start + Int64(number) * 60_000 / Int64(keys * 20)
+            record.route = "route-\(random.next() % UInt64(keys))"
+            record.provider = "openai"
+            record.model = "small"
+            record.totalMs = 100 + 900 * random.unit()
+            return record
+        }
+        return nanoseconds(records, .tumbling(size: 60_000), aggregates: .standard) / 1_000
+    }
+
+    /// Megabytes of 2^20 bytes that windows of so many keys hold, three of them each, with the aggregates of analyzers.
+    static func megabytes(keys: Int) -> Double {
+        let before = ChildProcess.residentMB("self")
+        let windows = WindowDefinition.requests(sizeMs: 60_000, latenessMs: 600_000).makeOperator(partition: 0)
+        var random = SplitMix64(seed: 12)
+        var record = RequestRecord.blank
+        record.provider = "openai"
+        record.model = "small"
+        for window in 0..<3 {
+            for key in 0..<keys {
+                record.route = "route-\(key)"
+                let requests = WindowKey(record)
+                for _ in 0..<20 {
+                    record.at = ReferenceEvents.start + Int64(window) * 60_000
+                    record.totalMs = 300 * exp(random.normal() * 0.6)
+                    record.ttftMs = record.totalMs / 5
+                    _ = windows.add(record, key: requests, now: 0)
+                }
+            }
+        }
+        let held = windows.openCount
+        let megabytes = ChildProcess.residentMB("self") - before
+        return held == 3 * keys ? megabytes : .infinity
+    }
+
+    private static func nanoseconds(
+        _ records: [RequestRecord], _ assigner: WindowAssigner,
+        aggregates: AggregateSelection = AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false)
+    ) -> Double {
+        let definition = WindowDefinition(
+            name: "bench", key: [.route, .model, .arm, .policy], assigner: assigner, latenessMs: 0,
+            aggregates: aggregates)
+        var best = Double.infinity
+        for _ in 0..<rounds {
+            let windows = definition.makeOperator(partition: 0, mostKeys: 1_000_000)
+            var keys = WindowKeyCache()
+            let began = CPUClock.now()
+            for (number, record) in records.enumerated() {
+                _ = windows.add(record, key: keys.key(of: record), now: 0)
+                windows.advance(to: record.at - ReferenceEvents.disorderMs)
+                if number % 1_000_000 == 999_999 { _ = windows.drain() }
+            }
+            windows.advance(to: .max)
+            _ = windows.drain()
+            best = min(best, (CPUClock.now() - began) * 1e9 / Double(records.count))
+        }
+        return best
+    }
+}
