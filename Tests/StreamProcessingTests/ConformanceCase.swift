@@ -79,6 +79,8 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
 
     func number(_ name: String, _ usual: Int64 = 0) -> Int64 { specification[name].flatMap { Int64($0) } ?? usual }
 
+    static let own = parse(OwnCases.text)
+
     /// What the test data folder holds; empty without one.
     static let all: [ConformanceCase] = {
         let root = ProcessInfo.processInfo.environment["TRIMTAB_TEST_DATA"] ?? "../shared"

@@ -125,6 +125,10 @@ final class SessionWindows: WindowOperator {
             if former.slot.emitted { changes.retracted.append(WindowID(window: former.window, key: key)) }
             if former.slot.stored { changes.purged.append(WindowID(window: former.window, key: key)) }
         }
+        // A session that had fired is next looked at when it closes, and one that has grown may have to fire again.
+        if joined.contains(where: { WindowDefinition.fireTime(held[$0].window) <= watermark }) {
+            deadlines.add(deadline(window), key)
+        }
         held.removeSubrange(first...(joined.last ?? first))
         held.insert(Session(window: window, slot: slot), at: first)
         openCount -= joined.count - 1
