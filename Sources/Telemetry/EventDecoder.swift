@@ -4,7 +4,7 @@ import Core
 /// Reads events from their wire form, checking every field: nothing that passes can hurt the stream behind it.
 ///
 /// Not `Sendable`: one for each thread of work.
-package final class EventDecoder {
+@safe package final class EventDecoder {
     /// Event times, milliseconds since the epoch: from the year 2000, so that seconds are not taken for milliseconds.
     package static let times: ClosedRange<Int64> = 946_684_800_000...253_402_300_799_999
     /// Durations, milliseconds: up to a year.
@@ -13,11 +13,19 @@ package final class EventDecoder {
     static let mostAttempts = 64
 
     let document = JSONDocument()
-    /// The request in work; kept so that texts which come again stay in place. Only `withRequest` touches it, and a
-    /// decoder is one thread's, so no two accesses can meet.
-    @exclusivity(unchecked) private var scratch = RequestRecord.blank
+    /// The request in work; kept so that texts which come again stay in place, and behind a pointer of its own so that it
+    /// is never copied. Only `withRequest` touches it, and a decoder is one thread's, so no two accesses can meet.
+    private let scratch: UnsafeMutablePointer<RequestRecord>
 
-    package init() {}
+    package init() {
+        unsafe scratch = .allocate(capacity: 1)
+        unsafe scratch.initialize(to: .blank)
+    }
+
+    deinit {
+        unsafe scratch.deinitialize(count: 1)
+        unsafe scratch.deallocate()
+    }
 
     package func decode(_ bytes: [UInt8], kind: LogEvent.Kind) throws(EventError) -> LogEvent {
         try decode(bytes, bytes.indices, kind: kind)
@@ -40,22 +48,24 @@ package final class EventDecoder {
     ) throws(EventError) {
         let outcome = unsafe bytes.withUnsafeBytes { raw in
             Result { () throws(EventError) in
-                unsafe try document.parse(UnsafeRawBufferPointer(rebasing: raw[part]))
+                unsafe try document.parse(UnsafeRawBufferPointer(rebasing: raw[part]), Self.requestSchema)
             }
         }
         try outcome.get()
-        try unsafe request(into: &scratch)
-        unsafe body(scratch)
+        try unsafe request(into: &scratch.pointee)
+        unsafe body(scratch.pointee)
     }
 
     package func decode(_ bytes: UnsafeRawBufferPointer, kind: LogEvent.Kind) throws(EventError) -> LogEvent {
-        unsafe try document.parse(bytes)
         switch kind {
         case .request:
             var record = RequestRecord.blank
+            unsafe try document.parse(bytes, Self.requestSchema)
             try request(into: &record)
             return .request(record)
-        case .feedback: return .feedback(try feedback())
+        case .feedback:
+            unsafe try document.parse(bytes)
+            return .feedback(try feedback())
         }
     }
 
@@ -66,22 +76,22 @@ package final class EventDecoder {
         var pair: UUIDv7?, comment: String?, key: String?, producer = "", seq: Int64 = 0
         while let (field, index) = try fields.next() {
             switch field {
-            case .v: version = try integer(index, 0...Int64.max, "a whole number", field, fields)
-            case .id: id = try self.id(index, field, fields)
-            case .request: request = try self.id(index, field, fields)
-            case .pair: pair = try self.id(index, field, fields)
-            case .at: at = try time(index, field, fields)
+            case .v: version = try integer(index, 0...Int64.max, "a whole number") { fields.bad(field, $0) }
+            case .id: id = try self.id(index) { fields.bad(field, $0) }
+            case .request: request = try self.id(index) { fields.bad(field, $0) }
+            case .pair: pair = try self.id(index) { fields.bad(field, $0) }
+            case .at: at = try time(index) { fields.bad(field, $0) }
             case .name:
                 name = document.name(index)
                 guard name.map(Feedback.isName) == true else { throw fields.bad(field, "1 to 64 of a-z 0-9 _") }
-            case .value: value = try number(index, 0...1, "a number in 0...1", field, fields)
+            case .value: value = try number(index, 0...1, "a number in 0...1") { fields.bad(field, $0) }
             case .source:
                 source = document.name(index).flatMap(Feedback.Source.init)
                 guard source != nil else { throw fields.bad(field, "user, check, judge or outcome") }
-            case .comment: comment = try text(index, field, fields)
-            case .key: key = try self.name(index, field, fields)
-            case .producer: producer = try self.name(index, field, fields)
-            case .seq: seq = try integer(index, 0...Int64.max, "a whole number of at least 0", field, fields)
+            case .comment: comment = try text(index) { fields.bad(field, $0) }
+            case .key: key = try self.name(index) { fields.bad(field, $0) }
+            case .producer: producer = try self.name(index) { fields.bad(field, $0) }
+            case .seq: seq = try integer(index, 0...Int64.max, "a whole number of at least 0") { fields.bad(field, $0) }
             }
         }
         try check(version, missing: fields.missing(.v))
@@ -113,80 +123,70 @@ package final class EventDecoder {
     static let feedbackFields = FieldTable<FeedbackField>()
 }
 
-// MARK: One value of one field
+// MARK: One value; `bad` makes the error from what was expected
 
 extension EventDecoder {
+    typealias Bad = (StaticString) -> EventError
+
     @inline(__always)
-    func integer<Field>(
-        _ index: Int, _ range: ClosedRange<Int64>, _ expected: StaticString, _ field: Field,
-        _ fields: KnownFields<Field>
+    func integer(
+        _ index: Int, _ range: ClosedRange<Int64>, _ expected: StaticString, _ bad: Bad
     ) throws(EventError) -> Int64 {
-        guard let value = document.integer(index), range.contains(value) else { throw fields.bad(field, expected) }
+        guard let value = document.integer(index), range.contains(value) else { throw bad(expected) }
         return value
     }
 
     /// A count: a whole number in 0...2⁴⁰.
     @inline(__always)
-    func count<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
-        Int(try integer(index, 0...(1 << 40), "a whole number in 0...2^40", field, fields))
+    func count(_ index: Int, _ bad: Bad) throws(EventError) -> Int {
+        Int(try integer(index, 0...(1 << 40), "a whole number in 0...2^40", bad))
     }
 
     @inline(__always)
-    func number<Field>(
-        _ index: Int, _ range: ClosedRange<Double>, _ expected: StaticString, _ field: Field,
-        _ fields: KnownFields<Field>
+    func number(
+        _ index: Int, _ range: ClosedRange<Double>, _ expected: StaticString, _ bad: Bad
     ) throws(EventError) -> Double {
-        guard let value = document.number(index), range.contains(value) else { throw fields.bad(field, expected) }
+        guard let value = document.number(index), range.contains(value) else { throw bad(expected) }
         return value
     }
 
     @inline(__always)
-    func duration<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
-        try number(index, Self.durations, "milliseconds, at least 0 and at most a year", field, fields)
+    func duration(_ index: Int, _ bad: Bad) throws(EventError) -> Double {
+        try number(index, Self.durations, "milliseconds, at least 0 and at most a year", bad)
     }
 
     @inline(__always)
-    func share<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Double {
-        try number(index, 0...1, "a number in 0...1", field, fields)
+    func share(_ index: Int, _ bad: Bad) throws(EventError) -> Double {
+        try number(index, 0...1, "a number in 0...1", bad)
     }
 
     @inline(__always)
-    func time<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int64 {
-        try integer(index, Self.times, "milliseconds since the epoch, after 2000-01-01", field, fields)
+    func time(_ index: Int, _ bad: Bad) throws(EventError) -> Int64 {
+        try integer(index, Self.times, "milliseconds since the epoch, after 2000-01-01", bad)
     }
 
     @inline(__always)
-    func id<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> UUIDv7 {
-        guard let id = document.id(index) else { throw fields.bad(field, "a UUID") }
+    func id(_ index: Int, _ bad: Bad) throws(EventError) -> UUIDv7 {
+        guard let id = document.id(index) else { throw bad("a UUID") }
         return id
     }
 
     @inline(__always)
-    func text<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
-        guard let text = document.string(index) else {
-            throw fields.bad(field, "a text of at most 4096 bytes without U+0000")
-        }
+    func text(_ index: Int, _ bad: Bad) throws(EventError) -> String {
+        guard let text = document.string(index) else { throw bad("a text of at most 4096 bytes without U+0000") }
         return text
     }
 
     @inline(__always)
-    func name<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> String {
-        guard let name = document.name(index) else {
-            throw fields.bad(field, "a text of at most 256 bytes without U+0000")
-        }
+    func name(_ index: Int, _ bad: Bad) throws(EventError) -> String {
+        guard let name = document.name(index) else { throw bad("a text of at most 256 bytes without U+0000") }
         return name
     }
 
     @inline(__always)
-    func bool<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Bool {
-        guard let value = document.bool(index) else { throw fields.bad(field, "true or false") }
+    func bool(_ index: Int, _ bad: Bad) throws(EventError) -> Bool {
+        guard let value = document.bool(index) else { throw bad("true or false") }
         return value
-    }
-
-    @inline(__always)
-    func object<Field>(_ index: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> Int {
-        guard document.type(index) == TT_JSON_OBJECT else { throw fields.bad(field, "an object") }
-        return index
     }
 }
 

@@ -39,11 +39,6 @@ struct FieldTable<Field: RawRepresentable & CaseIterable & Sendable>: Sendable w
         self.table = table
     }
 
-    /// The bits of these fields.
-    func bits(_ fields: [Field]) -> UInt64 {
-        entries.reduce(0) { fields.map(\.rawValue).contains($1.field.rawValue) ? $0 | $1.bit : $0 }
-    }
-
     func find(_ name: UnsafeBufferPointer<UInt8>) -> (field: Field, bit: UInt64)? {
         guard let start = name.baseAddress else { return nil }
         var place = unsafe Self.place(of: name)

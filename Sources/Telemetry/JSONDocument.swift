@@ -29,6 +29,8 @@ import Core
     /// A document is one thread's, and only `parse` replaces it: no two accesses can meet.
     @exclusivity(unchecked) private var tokens: UnsafeMutablePointer<tt_json_token>
     private var capacity = 4096
+    /// Where the fields of a schema are.
+    private let fields: UnsafeMutablePointer<UInt32>
     /// Touched by `name` alone, and a document is one thread's, so no two accesses can meet.
     @exclusivity(unchecked) private var interner = StringInterner()
 
@@ -39,9 +41,12 @@ import Core
         unsafe parser = tt_json_parser_make(limits.bytes, limits.nesting)
         unsafe tokens = .allocate(capacity: capacity)
         unsafe tokens.initialize(repeating: tt_json_token(), count: capacity)
+        unsafe fields = .allocate(capacity: Int(TT_JSON_MOST_FIELDS))
+        unsafe fields.initialize(repeating: 0, count: Int(TT_JSON_MOST_FIELDS))
     }
 
     deinit {
+        unsafe fields.deallocate()
         unsafe tt_json_parser_free(parser)
         unsafe tokens.deallocate()
     }
@@ -49,13 +54,36 @@ import Core
     /// Parses a document that must be an object; its fields start at index 1.
     package func parse(_ bytes: UnsafeRawBufferPointer) throws(EventError) {
         var count: UInt32 = 0
+        try unsafe parse(bytes) { start in
+            unsafe tt_json_parse(parser, start, bytes.count, tokens, UInt32(capacity), &count)
+        }
+    }
+
+    /// Parses a document that must be an object, and finds the fields of a schema on the way.
+    ///
+    /// - Throws: also for a field that is given twice.
+    package func parse<Field>(
+        _ bytes: UnsafeRawBufferPointer, _ schema: DocumentSchema<Field>
+    ) throws(EventError) {
+        var repeated: UInt32 = 0
+        try unsafe parse(bytes) { start in
+            let result = unsafe tt_json_parse_fields(
+                parser, schema.pointer, start, bytes.count, tokens, UInt32(capacity), fields, &repeated)
+            return result
+        } repeated: {
+            Field.paths[Int(repeated)]
+        }
+    }
+
+    private func parse(
+        _ bytes: UnsafeRawBufferPointer, _ call: (UnsafePointer<UInt8>?) -> Int32, repeated: () -> String = { "" }
+    ) throws(EventError) {
         let start = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
         var result: Int
-        repeat {
-            result = Int(unsafe tt_json_parse(parser, start, bytes.count, tokens, UInt32(capacity), &count))
-        } while result == TT_JSON_TOO_MANY_VALUES && grow()
+        repeat { result = Int(unsafe call(start)) } while result == TT_JSON_TOO_MANY_VALUES && grow()
         switch result {
         case TT_JSON_OK: break
+        case TT_JSON_REPEATED: throw EventError(.repeatedField, "\(repeated()) is given twice.")
         case TT_JSON_TOO_DEEP: throw malformed("is nested deeper than \(limits.nesting) levels")
         case TT_JSON_TOO_LONG: throw malformed("is longer than \(limits.bytes) bytes")
         case TT_JSON_TOO_MANY_VALUES: throw malformed("holds more than \(limits.values) values")
@@ -63,6 +91,12 @@ import Core
         default: throw malformed("is not JSON")
         }
         guard type(0) == TT_JSON_OBJECT else { throw malformed("is not an object") }
+    }
+
+    /// Where a field of the schema that was parsed with is; `nil` where it is absent or null.
+    package func index<Field: DocumentField>(of field: Field) -> Int? {
+        let index = Int(unsafe fields[field.rawValue])
+        return index == 0 ? nil : index
     }
 
     /// Makes room for eight times as many values, up to the bound.
@@ -166,8 +200,6 @@ struct KnownFields<Field: RawRepresentable & CaseIterable & Sendable> where Fiel
     private var at: Int
     private let end: Int
     private var seen: UInt64 = 0
-    /// The fields that were there and not `null`, by `FieldTable.bit`.
-    private(set) var present: UInt64 = 0
 
     /// - Parameter object: Index of a value of type object.
     init(of object: Int, in document: JSONDocument, _ table: FieldTable<Field>, prefix: StaticString = "") {
@@ -185,9 +217,7 @@ struct KnownFields<Field: RawRepresentable & CaseIterable & Sendable> where Fiel
             guard let (field, bit) = unsafe table.find(document.key(value)) else { continue }
             if seen & bit != 0 { throw EventError(.repeatedField, "\(prefix)\(field.rawValue) is given twice.") }
             seen |= bit
-            guard document.type(value) != TT_JSON_NULL else { continue }
-            present |= bit
-            return (field, value)
+            if document.type(value) != TT_JSON_NULL { return (field, value) }
         }
         return nil
     }

@@ -2,140 +2,191 @@ import CSimdJSON
 import Core
 
 extension EventDecoder {
-    enum RequestField: String, CaseIterable, Sendable {
-        case v, id, producer, seq, at, route, project, key, session, user, tags, endpoint, stream, policy, rollout
-        case step, arm, propensity, variant, target, provider, model, credential, attempts, outcome, status, error
-        case finish, tokens, price, prompt, checks
-        case startedAt = "started_at"
-        case clientRequestID = "client_request_id"
-        case candidateWeight = "candidate_weight"
-        case queueMs = "queue_ms"
-        case ttftMs = "ttft_ms"
-        case totalMs = "total_ms"
-        case overheadMs = "overhead_ms"
-        case cost = "cost_nano_usd"
-        case shadowOf = "shadow_of"
+    enum RequestField: Int, DocumentField {
+        case v, id, producer, seq, at, startedAt, clientRequestID, route, project, key, session, user, tags
+        case endpoint, stream, policy, rollout, step, arm, candidateWeight, propensity, variant, target
+        case provider, model, credential, attempts, outcome, status, error, finish, queueMs, ttftMs, totalMs
+        case overheadMs, cost, price, shadowOf, tokens, tokensInput, tokensOutput, tokensCachedRead
+        case tokensCacheWrite, tokensReasoning, tokensSource, prompt, promptChars, promptMessages, promptTools
+        case promptImages, promptDomain, checks, checksSchema, checksRefusal, checksEmpty
+
+        static let paths = [
+            "v", "id", "producer", "seq", "at", "started_at", "client_request_id", "route", "project", "key",
+            "session", "user", "tags", "endpoint", "stream", "policy", "rollout", "step", "arm",
+            "candidate_weight", "propensity", "variant", "target", "provider", "model", "credential", "attempts",
+            "outcome", "status", "error", "finish", "queue_ms", "ttft_ms", "total_ms", "overhead_ms",
+            "cost_nano_usd", "price", "shadow_of", "tokens", "tokens.input", "tokens.output", "tokens.cached_read",
+            "tokens.cache_write", "tokens.reasoning", "tokens.source", "prompt", "prompt.chars", "prompt.messages",
+            "prompt.tools", "prompt.images", "prompt.domain", "checks", "checks.schema", "checks.refusal",
+            "checks.empty",
+        ]
     }
-    static let requestFields = FieldTable<RequestField>()
+    static let requestSchema = DocumentSchema<RequestField>()
     static let arms = FieldTable<Arm>()
     static let outcomes = FieldTable<Outcome>()
     static let errorClasses = FieldTable<ErrorClass>()
-    private static let required: [RequestField] = [.id, .at, .startedAt, .route, .outcome, .status, .totalMs]
-    private static let requiredBits = requestFields.bits(required)
-    /// Fields that are left out more often than not, each with what stands for it.
-    private static let texts: [(bit: UInt64, reset: @Sendable (inout RequestRecord) -> Void)] = [
-        (requestFields.bits([.producer]), { $0.producer = "" }),
-        (requestFields.bits([.clientRequestID]), { $0.clientRequestID = nil }),
-        (requestFields.bits([.project]), { $0.project = nil }),
-        (requestFields.bits([.key]), { $0.key = nil }),
-        (requestFields.bits([.session]), { $0.session = nil }),
-        (requestFields.bits([.user]), { $0.user = nil }),
-        (requestFields.bits([.tags]), { $0.tags = [:] }),
-        (requestFields.bits([.endpoint]), { $0.endpoint = RequestRecord.defaultEndpoint }),
-        (requestFields.bits([.variant]), { $0.variant = nil }),
-        (requestFields.bits([.target]), { $0.target = nil }),
-        (requestFields.bits([.provider]), { $0.provider = nil }),
-        (requestFields.bits([.model]), { $0.model = nil }),
-        (requestFields.bits([.credential]), { $0.credential = nil }),
-        (requestFields.bits([.attempts]), { $0.attempts = [] }),
-        (requestFields.bits([.finish]), { $0.finish = nil }),
-        (requestFields.bits([.price]), { $0.price = nil }),
-        (requestFields.bits([.prompt]), { $0.prompt = nil }),
-    ]
 
+    /// Reads the request that was parsed into `record`, of whose former contents nothing is left. Texts that are the same
+    /// stay in place, since one record tends to have those of the one before.
     func request(into record: inout RequestRecord) throws(EventError) {
-        record.resetNumbers()
-        var fields = KnownFields(of: 0, in: document, Self.requestFields)
-        var version: Int64?
-        while let (field, index) = try fields.next() {
-            switch field {
-            case .v: version = try integer(index, 0...Int64.max, "a whole number", field, fields)
-            case .id: record.id = try id(index, field, fields)
-            case .rollout: record.rollout = try id(index, field, fields)
-            case .shadowOf: record.shadowOf = try id(index, field, fields)
-            case .at: record.at = try time(index, field, fields)
-            case .startedAt: record.startedAt = try time(index, field, fields)
-            case .seq: record.seq = try integer(index, 0...Int64.max, "a whole number of at least 0", field, fields)
-            case .policy: record.policy = try small(index, field, fields)
-            case .step: record.step = try small(index, field, fields)
-            case .status: record.status = try small(index, field, fields)
-            case .arm, .outcome, .error: try label(index, field, fields, &record)
-            case .stream: record.stream = try bool(index, field, fields)
-            case .candidateWeight: record.candidateWeight = try share(index, field, fields)
-            case .propensity: record.propensity = try share(index, field, fields)
-            case .queueMs: record.queueMs = try duration(index, field, fields)
-            case .ttftMs: record.ttftMs = try duration(index, field, fields)
-            case .totalMs: record.totalMs = try duration(index, field, fields)
-            case .overheadMs: record.overheadMs = try duration(index, field, fields)
-            case .cost:
-                record.cost = NanoUSD(
-                    try integer(index, 0...Int64.max, "nano-dollars, a whole number of at least 0", field, fields))
-            case .tokens: record.tokens = try tokens(try object(index, field, fields))
-            case .prompt: record.prompt = try prompt(try object(index, field, fields))
-            case .checks: record.checks = try checks(try object(index, field, fields))
-            case .tags: record.tags = try tags(try object(index, field, fields))
-            case .attempts: record.attempts = try attempts(index, field, fields)
-            default: try words(index, field, fields, &record)
-            }
+        let version = try value(.v) { index throws(EventError) in
+            try integer(index, 0...Int64.max, "a whole number") { Self.bad(.v, $0) }
         }
-        try check(version, missing: fields.missing(.v))
-        if fields.present & Self.requiredBits != Self.requiredBits {
-            for field in Self.required where fields.present & Self.requestFields.bits([field]) == 0 {
-                throw fields.missing(field)
-            }
+        try check(version, missing: Self.missing(.v))
+        record.id = try id(try required(.id)) { Self.bad(.id, $0) }
+        record.at = try time(try required(.at)) { Self.bad(.at, $0) }
+        record.startedAt = try time(try required(.startedAt)) { Self.bad(.startedAt, $0) }
+        try name(.route, into: &record.route, default: nil)
+        record.outcome = try label(try required(.outcome), Self.outcomes) {
+            Self.bad(.outcome, "the name of an outcome")
         }
-        for text in Self.texts where fields.present & text.bit == 0 { text.reset(&record) }
+        record.status = try small(try required(.status), .status)
+        record.totalMs = try duration(try required(.totalMs)) { Self.bad(.totalMs, $0) }
+        try names(into: &record)
+        try numbers(into: &record)
+        record.tokens = try tokens()
+        record.prompt = try prompt()
+        record.checks = try checks()
+        if let index = document.index(of: RequestField.tags) {
+            record.tags = try tags(try object(index, .tags))
+        } else if !record.tags.isEmpty {
+            record.tags = [:]
+        }
+        if let index = document.index(of: RequestField.attempts) {
+            record.attempts = try attempts(index)
+        } else if !record.attempts.isEmpty {
+            record.attempts = []
+        }
     }
 
-    private typealias Fields = KnownFields<RequestField>
-
-    private func small(_ index: Int, _ field: RequestField, _ fields: Fields) throws(EventError) -> Int {
-        Int(try integer(index, 0...Int64(Int32.max), "a whole number in 0...2147483647", field, fields))
+    private func names(into record: inout RequestRecord) throws(EventError) {
+        try name(.producer, into: &record.producer, default: "")
+        try name(.endpoint, into: &record.endpoint, default: RequestRecord.defaultEndpoint)
+        try name(.project, into: &record.project)
+        try name(.key, into: &record.key)
+        try name(.variant, into: &record.variant)
+        try name(.target, into: &record.target)
+        try name(.provider, into: &record.provider)
+        try name(.model, into: &record.model)
+        try name(.credential, into: &record.credential)
+        try name(.finish, into: &record.finish)
+        try name(.price, into: &record.price)
+        record.session = try text(.session)
+        record.user = try text(.user)
+        record.clientRequestID = try text(.clientRequestID)
     }
 
-    private func label(
-        _ index: Int, _ field: RequestField, _ fields: Fields, _ record: inout RequestRecord
+    private func numbers(into record: inout RequestRecord) throws(EventError) {
+        record.seq =
+            try value(.seq) { index throws(EventError) in
+                try integer(index, 0...Int64.max, "a whole number of at least 0") { Self.bad(.seq, $0) }
+            } ?? 0
+        record.stream =
+            try value(.stream) { index throws(EventError) in try bool(index) { Self.bad(.stream, $0) } } ?? false
+        record.policy = try value(.policy) { index throws(EventError) in try small(index, .policy) }
+        record.step = try value(.step) { index throws(EventError) in try small(index, .step) }
+        record.rollout = try value(.rollout) { index throws(EventError) in try id(index) { Self.bad(.rollout, $0) } }
+        record.shadowOf = try value(.shadowOf) { index throws(EventError) in try id(index) { Self.bad(.shadowOf, $0) } }
+        record.arm =
+            try value(.arm) { index throws(EventError) in
+                try label(index, Self.arms) { Self.bad(.arm, "the name of an arm") }
+            } ?? .stable
+        record.error = try value(.error) { index throws(EventError) in
+            try label(index, Self.errorClasses) { Self.bad(.error, "an error class") }
+        }
+        record.candidateWeight = try share(.candidateWeight)
+        record.propensity = try share(.propensity)
+        record.queueMs = try duration(.queueMs) ?? 0
+        record.ttftMs = try duration(.ttftMs)
+        record.overheadMs = try duration(.overheadMs)
+        record.cost = try value(.cost) { index throws(EventError) in
+            NanoUSD(
+                try integer(index, 0...Int64.max, "nano-dollars, a whole number of at least 0") { Self.bad(.cost, $0) })
+        }
+    }
+}
+
+// MARK: One field of a request
+
+extension EventDecoder {
+    static func bad(_ field: RequestField, _ expected: StaticString) -> EventError {
+        EventError(.badValue, "\(RequestField.paths[field.rawValue]) must be \(expected).")
+    }
+
+    static func missing(_ field: RequestField) -> EventError {
+        EventError(.missingField, "\(RequestField.paths[field.rawValue]) is missing.")
+    }
+
+    @inline(__always)
+    func value<Value>(
+        _ field: RequestField, _ read: (Int) throws(EventError) -> Value
+    ) throws(EventError) -> Value? {
+        guard let index = document.index(of: field) else { return nil }
+        return try read(index)
+    }
+
+    @inline(__always)
+    func required(_ field: RequestField) throws(EventError) -> Int {
+        guard let index = document.index(of: field) else { throw Self.missing(field) }
+        return index
+    }
+
+    func object(_ index: Int, _ field: RequestField) throws(EventError) -> Int {
+        guard document.type(index) == TT_JSON_OBJECT else { throw Self.bad(field, "an object") }
+        return index
+    }
+
+    @inline(__always)
+    private func small(_ index: Int, _ field: RequestField) throws(EventError) -> Int {
+        Int(try integer(index, 0...Int64(Int32.max), "a whole number in 0...2147483647") { Self.bad(field, $0) })
+    }
+
+    @inline(__always)
+    private func share(_ field: RequestField) throws(EventError) -> Double? {
+        try value(field) { index throws(EventError) in try share(index) { Self.bad(field, $0) } }
+    }
+
+    @inline(__always)
+    private func duration(_ field: RequestField) throws(EventError) -> Double? {
+        try value(field) { index throws(EventError) in try duration(index) { Self.bad(field, $0) } }
+    }
+
+    @inline(__always)
+    private func text(_ field: RequestField) throws(EventError) -> String? {
+        try value(field) { index throws(EventError) in try text(index) { Self.bad(field, $0) } }
+    }
+
+    @inline(__always)
+    private func label<Label>(
+        _ index: Int, _ table: FieldTable<Label>, _ bad: () -> EventError
+    ) throws(EventError) -> Label {
+        guard let label = document.label(index, table) else { throw bad() }
+        return label
+    }
+
+    /// - Parameter default: What stands for an absent one; `nil`: it must be there.
+    @inline(__always)
+    private func name(
+        _ field: RequestField, into target: inout String, default absent: String?
     ) throws(EventError) {
-        switch field {
-        case .arm:
-            guard let arm = document.label(index, Self.arms) else { throw fields.bad(field, "the name of an arm") }
-            record.arm = arm
-        case .outcome:
-            guard let outcome = document.label(index, Self.outcomes) else {
-                throw fields.bad(field, "the name of an outcome")
-            }
-            record.outcome = outcome
-        default:
-            guard let error = document.label(index, Self.errorClasses) else {
-                throw fields.bad(field, "an error class")
-            }
-            record.error = error
+        guard let index = document.index(of: field) else {
+            guard let absent else { throw Self.missing(field) }
+            return target = absent
         }
+        guard document.name(index, into: &target) else { throw Self.badName(field) }
     }
 
-    private func words(
-        _ index: Int, _ field: RequestField, _ fields: Fields, _ record: inout RequestRecord
-    ) throws(EventError) {
-        let isName: Bool
-        switch field {
-        case .session: return record.session = try text(index, field, fields)
-        case .user: return record.user = try text(index, field, fields)
-        case .clientRequestID: return record.clientRequestID = try text(index, field, fields)
-        case .route: isName = document.name(index, into: &record.route)
-        case .producer: isName = document.name(index, into: &record.producer)
-        case .project: isName = document.name(index, into: &record.project)
-        case .key: isName = document.name(index, into: &record.key)
-        case .endpoint: isName = document.name(index, into: &record.endpoint)
-        case .variant: isName = document.name(index, into: &record.variant)
-        case .target: isName = document.name(index, into: &record.target)
-        case .provider: isName = document.name(index, into: &record.provider)
-        case .model: isName = document.name(index, into: &record.model)
-        case .credential: isName = document.name(index, into: &record.credential)
-        case .finish: isName = document.name(index, into: &record.finish)
-        case .price: isName = document.name(index, into: &record.price)
-        default: isName = true
+    @inline(__always)
+    private func name(_ field: RequestField, into target: inout String?) throws(EventError) {
+        guard let index = document.index(of: field) else {
+            if target != nil { target = nil }
+            return
         }
-        if !isName { throw fields.bad(field, "a text of at most 256 bytes without U+0000") }
+        guard document.name(index, into: &target) else { throw Self.badName(field) }
+    }
+
+    static func badName(_ field: RequestField) -> EventError {
+        bad(field, "a text of at most 256 bytes without U+0000")
     }
 }
 
@@ -144,25 +195,5 @@ extension RequestRecord {
     package static var blank: RequestRecord {
         RequestRecord(
             id: UUIDv7(high: 0, low: 0), at: 0, startedAt: 0, route: "", outcome: .complete, status: 0, totalMs: 0)
-    }
-
-    /// What costs nothing to forget; texts are left, since the next record tends to have the same.
-    fileprivate mutating func resetNumbers() {
-        seq = 0
-        stream = false
-        policy = nil
-        rollout = nil
-        step = nil
-        arm = .stable
-        candidateWeight = nil
-        propensity = nil
-        error = nil
-        queueMs = 0
-        ttftMs = nil
-        overheadMs = nil
-        tokens = nil
-        cost = nil
-        checks = nil
-        shadowOf = nil
     }
 }

@@ -3,76 +3,59 @@ import Core
 
 /// The objects and arrays inside a request record.
 extension EventDecoder {
-    enum TokenField: String, CaseIterable, Sendable {
-        case input, output, reasoning, source
-        case cachedRead = "cached_read"
-        case cacheWrite = "cache_write"
-    }
-    enum PromptField: String, CaseIterable, Sendable { case chars, messages, tools, images, domain }
-    enum CheckField: String, CaseIterable, Sendable { case schema, refusal, empty }
     enum AttemptField: String, CaseIterable, Sendable { case target, outcome, status, ms }
 
     private static let sources = FieldTable<TokenUsage.Source>()
-    private static let tokenFields = FieldTable<TokenField>()
-    private static let promptFields = FieldTable<PromptField>()
-    private static let checkFields = FieldTable<CheckField>()
     private static let attemptFields = FieldTable<AttemptField>()
 
-    func tokens(_ object: Int) throws(EventError) -> TokenUsage {
-        var fields = KnownFields(of: object, in: document, Self.tokenFields, prefix: "tokens.")
-        var usage = TokenUsage(input: 0, output: 0)
-        var input = false
-        var output = false
-        while let (field, index) = try fields.next() {
-            switch field {
-            case .input:
-                usage.input = try count(index, field, fields)
-                input = true
-            case .output:
-                usage.output = try count(index, field, fields)
-                output = true
-            case .cachedRead: usage.cachedRead = try count(index, field, fields)
-            case .cacheWrite: usage.cacheWrite = try count(index, field, fields)
-            case .reasoning: usage.reasoning = try count(index, field, fields)
-            case .source:
-                guard let source = document.label(index, Self.sources) else {
-                    throw fields.bad(field, "reported or estimated")
-                }
-                usage.source = source
+    func tokens() throws(EventError) -> TokenUsage? {
+        guard let index = document.index(of: RequestField.tokens) else { return nil }
+        _ = try object(index, .tokens)
+        var usage = TokenUsage(
+            input: try count(try required(.tokensInput)) { Self.bad(.tokensInput, $0) },
+            output: try count(try required(.tokensOutput)) { Self.bad(.tokensOutput, $0) })
+        usage.cachedRead = try count(.tokensCachedRead) ?? 0
+        usage.cacheWrite = try count(.tokensCacheWrite) ?? 0
+        usage.reasoning = try count(.tokensReasoning) ?? 0
+        if let index = document.index(of: RequestField.tokensSource) {
+            guard let source = document.label(index, Self.sources) else {
+                throw Self.bad(.tokensSource, "reported or estimated")
             }
+            usage.source = source
         }
-        guard input else { throw fields.missing(.input) }
-        guard output else { throw fields.missing(.output) }
         return usage
     }
 
-    func prompt(_ object: Int) throws(EventError) -> RequestRecord.Prompt {
-        var fields = KnownFields(of: object, in: document, Self.promptFields, prefix: "prompt.")
+    func prompt() throws(EventError) -> RequestRecord.Prompt? {
+        guard let index = document.index(of: RequestField.prompt) else { return nil }
+        _ = try object(index, .prompt)
         var prompt = RequestRecord.Prompt()
-        while let (field, index) = try fields.next() {
-            switch field {
-            case .chars: prompt.chars = try count(index, field, fields)
-            case .messages: prompt.messages = try count(index, field, fields)
-            case .tools: prompt.tools = try bool(index, field, fields)
-            case .images: prompt.images = try count(index, field, fields)
-            case .domain: prompt.domain = try name(index, field, fields)
-            }
+        prompt.chars = try count(.promptChars) ?? 0
+        prompt.messages = try count(.promptMessages) ?? 0
+        prompt.tools = try flag(.promptTools) ?? false
+        prompt.images = try count(.promptImages) ?? 0
+        prompt.domain = try value(.promptDomain) { index throws(EventError) in
+            try name(index) { Self.bad(.promptDomain, $0) }
         }
         return prompt
     }
 
-    func checks(_ object: Int) throws(EventError) -> RequestRecord.Checks {
-        var fields = KnownFields(of: object, in: document, Self.checkFields, prefix: "checks.")
+    func checks() throws(EventError) -> RequestRecord.Checks? {
+        guard let index = document.index(of: RequestField.checks) else { return nil }
+        _ = try object(index, .checks)
         var checks = RequestRecord.Checks()
-        while let (field, index) = try fields.next() {
-            let value = try bool(index, field, fields)
-            switch field {
-            case .schema: checks.schema = value
-            case .refusal: checks.refusal = value
-            case .empty: checks.empty = value
-            }
-        }
+        checks.schema = try flag(.checksSchema)
+        checks.refusal = try flag(.checksRefusal)
+        checks.empty = try flag(.checksEmpty)
         return checks
+    }
+
+    private func count(_ field: RequestField) throws(EventError) -> Int? {
+        try value(field) { index throws(EventError) in try count(index) { Self.bad(field, $0) } }
+    }
+
+    private func flag(_ field: RequestField) throws(EventError) -> Bool? {
+        try value(field) { index throws(EventError) in try bool(index) { Self.bad(field, $0) } }
     }
 
     func tags(_ object: Int) throws(EventError) -> [String: String] {
@@ -93,15 +76,13 @@ extension EventDecoder {
         return tags
     }
 
-    func attempts(
-        _ array: Int, _ field: RequestField, _ fields: KnownFields<RequestField>
-    ) throws(EventError) -> [RequestRecord.Attempt] {
-        guard document.type(array) == TT_JSON_ARRAY else { throw fields.bad(field, "an array") }
+    func attempts(_ array: Int) throws(EventError) -> [RequestRecord.Attempt] {
+        guard document.type(array) == TT_JSON_ARRAY else { throw Self.bad(.attempts, "an array") }
         var attempts: [RequestRecord.Attempt] = []
         var index = array + 1
         while index < document.next(array) {
             guard attempts.count < Self.mostAttempts, document.type(index) == TT_JSON_OBJECT else {
-                throw fields.bad(field, "at most 64 objects")
+                throw Self.bad(.attempts, "at most 64 objects")
             }
             attempts.append(try attempt(index))
             index = document.next(index)
@@ -114,12 +95,12 @@ extension EventDecoder {
         var target: String?, outcome: ErrorClass?, status: Int?, ms: Double?
         while let (field, index) = try fields.next() {
             switch field {
-            case .target: target = try name(index, field, fields)
+            case .target: target = try name(index) { fields.bad(field, $0) }
             case .outcome:
                 outcome = document.label(index, Self.errorClasses)
                 guard outcome != nil else { throw fields.bad(field, "an error class") }
-            case .status: status = try count(index, field, fields)
-            case .ms: ms = try duration(index, field, fields)
+            case .status: status = try count(index) { fields.bad(field, $0) }
+            case .ms: ms = try duration(index) { fields.bad(field, $0) }
             }
         }
         guard let target else { throw fields.missing(.target) }
