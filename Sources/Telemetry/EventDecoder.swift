@@ -44,7 +44,7 @@ import Core
 
     /// Decodes a request and hands it to `body` where it lies, because a record is large to copy.
     package func withRequest(
-        _ bytes: [UInt8], _ part: Range<Int>, _ body: (borrowing RequestRecord) -> Void
+        _ bytes: [UInt8], _ part: Range<Int>, _ body: (inout RequestRecord) -> Void
     ) throws(EventError) {
         let outcome = unsafe bytes.withUnsafeBytes { raw in
             Result { () throws(EventError) in
@@ -53,7 +53,7 @@ import Core
         }
         try outcome.get()
         try unsafe request(into: &scratch.pointee)
-        unsafe body(scratch.pointee)
+        unsafe body(&scratch.pointee)
     }
 
     package func decode(_ bytes: UnsafeRawBufferPointer, kind: LogEvent.Kind) throws(EventError) -> LogEvent {

@@ -13,7 +13,7 @@ struct StringInterner {
     private static let longest = 64
     private var table = [String](repeating: "", count: places)
 
-    /// `nil` if the bytes are not UTF-8 or contain U+0000, which PostgreSQL cannot keep.
+    /// `nil` if the bytes contain U+0000, which PostgreSQL cannot keep.
     mutating func string(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
         guard bytes.count <= Self.longest else { return unsafe Self.make(bytes) }
         let place = unsafe Self.place(of: bytes)
@@ -25,7 +25,8 @@ struct StringInterner {
 
     static func make(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
         guard unsafe !bytes.contains(0) else { return nil }
-        return unsafe String(validating: bytes, as: UTF8.self)
+        // The parser has refused what is not UTF-8, so nothing is repaired here.
+        return unsafe String(decoding: bytes, as: UTF8.self)
     }
 
     static func holds(_ text: inout String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {

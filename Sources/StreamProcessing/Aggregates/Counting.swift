@@ -72,9 +72,12 @@ package struct WindowKeyCache {
 
     /// Of the length and the last bytes: where names differ most.
     private func mix(_ name: String) -> UInt64 {
-        var mixed = UInt64(name.utf8.count)
-        for byte in name.utf8.suffix(4) { mixed = mixed &* 37 &+ UInt64(byte) }
-        return mixed
+        var name = name
+        return name.withUTF8 { bytes in
+            var mixed = UInt64(bytes.count)
+            for byte in bytes.suffix(4) { mixed = mixed &* 37 &+ UInt64(byte) }
+            return mixed
+        }
     }
 }
 
