@@ -95,7 +95,7 @@ let package = Package(
         // Tests and benchmarks.
         .target(
             name: "TestSupport",
-            dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "StreamProcessing", "Telemetry"],
+            dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "Statistics", "StreamProcessing", "Telemetry"],
             path: "Tests/TestSupport",
             swiftSettings: rules),
         .executableTarget(

@@ -13,6 +13,7 @@ import Policy
 import PostgresClient
 package import ServiceLifecycle
 import StateStore
+import StreamProcessing
 
 /// Makes the parts of one process and joins them. The only place that knows both sides of every protocol.
 package final class Assembly: Sendable {

@@ -41,28 +41,3 @@ package struct StreamStatistics: Sendable, Equatable {
         return known.count == partitions.count ? known.min() : nil
     }
 }
-
-extension StreamCounts {
-    /// What was added since `earlier`.
-    func since(_ earlier: StreamCounts) -> StreamCounts {
-        var difference = self
-        difference.requests -= earlier.requests
-        difference.duplicates -= earlier.duplicates
-        difference.repeatedOffsets -= earlier.repeatedOffsets
-        difference.skipped -= earlier.skipped
-        difference.deadLetters.merge(earlier.deadLetters) { $0 - $1 }
-        difference.late.merge(earlier.late) { $0 - $1 }
-        difference.unassigned -= earlier.unassigned
-        return difference
-    }
-
-    mutating func add(_ other: StreamCounts) {
-        requests += other.requests
-        duplicates += other.duplicates
-        repeatedOffsets += other.repeatedOffsets
-        skipped += other.skipped
-        deadLetters.merge(other.deadLetters, uniquingKeysWith: +)
-        late.merge(other.late, uniquingKeysWith: +)
-        unassigned += other.unassigned
-    }
-}

@@ -16,6 +16,8 @@ struct FeedbackJoin {
     /// In order of arrival.
     private(set) var pending: [PendingFeedback]
     private var joined: [AttributedFeedback] = []
+    /// Requests before this offset are in the table that feedback is looked up in, as far as they are kept.
+    private var storedBefore: Int64
 
     init(_ settings: StreamSettings, pending: [PendingFeedback]) {
         limit = settings.pendingFeedback
@@ -23,6 +25,7 @@ struct FeedbackJoin {
         recent = RecentMap(bound: settings.recentRequests)
         seen = RecentMap(bound: settings.recentFeedback)
         self.pending = pending
+        storedBefore = (pending.last?.offset ?? -1) + 1
         for entry in pending { seen.remember((), for: entry.feedback.id) }
     }
 
@@ -49,12 +52,15 @@ struct FeedbackJoin {
     }
 
     mutating func resolve(_ rows: [UUIDv7: RequestRow], now: Int64, windows: [WindowDefinition]) -> [Dead] {
-        let limitMs = limitMs
-        return settle(rows, expired: { now.subtractingSaturating($0.since) >= limitMs }, windows)
+        // What came since the last checkpoint may be about a request that came since then too, and is nowhere yet.
+        let (limitMs, storedBefore) = (limitMs, storedBefore)
+        return settle(
+            rows, expired: { $0.offset < storedBefore && now.subtractingSaturating($0.since) >= limitMs }, windows)
     }
 
     mutating func drain() -> [AttributedFeedback] {
         defer { joined = [] }
+        storedBefore = (pending.last?.offset ?? -1) + 1
         return joined
     }
 

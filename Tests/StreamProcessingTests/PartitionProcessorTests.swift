@@ -147,3 +147,37 @@ import Testing
         #expect(processor.checkpoint().evidence().map(\.number) == [2])
     }
 }
+
+@Suite struct SessionFiringTests {
+    private func windows(lateness: Int64) -> any WindowOperator {
+        WindowDefinition(name: "s", key: [], assigner: .session(gap: 10), latenessMs: lateness).makeOperator(
+            partition: 0)
+    }
+
+    private func add(_ at: Int64, to windows: any WindowOperator) {
+        let record = RequestRecord(
+            id: Make.id(0), at: at, startedAt: 0, route: "chat", outcome: .complete, status: 200, totalMs: 1)
+        #expect(windows.add(record, key: WindowKey(record), now: 0) == .counted)
+    }
+
+    @Test("A session that grows after it has fired fires anew when its new end is reached")
+    func grows() {
+        let windows = windows(lateness: 1_000)
+        add(0, to: windows)
+        windows.advance(to: 9)
+        #expect(windows.drain().results.map(\.window) == [Window(start: 0, end: 10)])
+        add(9, to: windows)
+        windows.advance(to: 18)
+        let changes = windows.drain()
+        #expect(changes.retracted.map(\.window) == [Window(start: 0, end: 10)])
+        #expect(changes.results.map(\.window) == [Window(start: 0, end: 19)])
+    }
+
+    @Test("Sessions of one key that are due together fire once each")
+    func together() {
+        let windows = windows(lateness: 0)
+        for at in [0, 20, 40] as [Int64] { add(at, to: windows) }
+        windows.advance(to: 100)
+        #expect(windows.drain().results.map(\.pane) == [0, 0, 0])
+    }
+}

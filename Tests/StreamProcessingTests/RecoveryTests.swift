@@ -84,6 +84,8 @@ import Testing
                 at = max(0, at - Int(random.next() % 3))
             }
         }
+        let settled = store.commit(processor.checkpoint(), epoch: owner.epoch)
+        #expect(settled)
         processor.resolve(store.requests, now: now + 100_000)
         processor.advance(now: now)
         processor.advance(now: now + 3_600_000)

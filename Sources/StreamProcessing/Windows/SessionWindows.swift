@@ -62,8 +62,10 @@ final class SessionWindows: WindowOperator {
         guard newWatermark > watermark else { return }
         let former = watermark
         watermark = newWatermark
+        // A key has an entry for each of its sessions, but all that are due fire with the first, and once.
+        var done: Set<WindowKey> = []
         while let key = deadlines.next(upTo: watermark) {
-            guard var held = sessions[key] else { continue }
+            guard done.insert(key).inserted, var held = sessions[key] else { continue }
             for place in held.indices {
                 let fires = WindowDefinition.fireTime(held[place].window)
                 guard fires > former, fires <= watermark else { continue }
@@ -115,6 +117,8 @@ final class SessionWindows: WindowOperator {
             return place
         }
         guard joined.count > 1 || held[first].window != window else { return first }
+        // One that has fired is only looked at again to be forgotten, but now it has to fire anew.
+        if joined.allSatisfy({ deadline(held[$0].window) > deadline(window) }) { deadlines.add(deadline(window), key) }
         var slot = WindowSlot(empty)
         for place in joined {
             let former = held[place]
