@@ -14,7 +14,8 @@ package protocol EventLogReader: Sendable {
     /// - Throws: `TrimtabError` when the log cannot be read any more without a person's help.
     func next(timeout: Duration) async throws -> EventLogSignal
 
-    /// Reads an assigned partition from `offset` on; due for every partition of an `.assigned`, after the claim.
+    /// Reads an assigned partition from `offset` on; due for every partition of an `.assigned`, after the claim. Also for
+    /// one that is being read, to go back to what is stored: no batch that was read before follows.
     ///
     /// - Parameter offset: The next one wanted, or `EventLogOffset.beginning`.
     /// - Throws: `TrimtabError` if the log ends before `offset` and so cannot be the one it was taken from.

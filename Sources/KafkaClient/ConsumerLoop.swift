@@ -142,10 +142,15 @@ extension ConsumerLoop {
     private func obey(_ order: ConsumerMailbox.Order) {
         switch order {
         case .start(let partition, let offset):
-            // One that was lost meanwhile is nobody's business any more.
-            guard starting[partition] != nil else { return }
-            starting[partition] = .some(offset)
-            assignIfAllStarted()
+            mailbox.started(partition)
+            if starting[partition] != nil {
+                starting[partition] = .some(offset)
+                assignIfAllStarted()
+            } else if reading[partition] != nil, !revoking.contains(partition) {
+                // Its owner goes back to what it has stored. One that was lost meanwhile is nobody's business any more.
+                reading[partition] = .some(offset < 0 ? nil : offset)
+                restart(partition, at: offset)
+            }
         case .release(let partitions):
             guard !revoking.isEmpty else { return }
             for partition in partitions where revoking.contains(partition) { reading[partition] = nil }

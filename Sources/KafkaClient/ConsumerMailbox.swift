@@ -21,6 +21,8 @@ final class ConsumerMailbox: Sendable {
         var bytes = 0
         var waiter: (deadline: ContinuousClock.Instant, continuation: Waiter)?
         var orders: [Order] = []
+        /// Starts on their way to the thread, by partition: what it reads of these meanwhile is from before.
+        var starting: [Int: Int] = [:]
         var failure: KafkaError?
         var closed = false
         var ends: [Int: Int64] = [:]
@@ -65,6 +67,17 @@ final class ConsumerMailbox: Sendable {
 
     /// Batches and bytes that wait to be taken.
     var waiting: (batches: Int, bytes: Int) { state.withLock { ($0.batches, $0.bytes) } }
+
+    /// Orders a partition to be read from `offset` on; from now on nothing comes that was read of it before.
+    func start(_ partition: Int, at offset: Int64) {
+        state.withLock { state in
+            state.drop([partition])
+            state.starting[partition, default: 0] += 1
+            state.orders.append(.start(partition, offset))
+        }
+        news.signal()
+    }
+
     var endOffsets: [Int: Int64] { state.withLock { $0.ends } }
     var isClosed: Bool { state.withLock { $0.closed } }
 
@@ -79,6 +92,7 @@ final class ConsumerMailbox: Sendable {
 
     func post(_ event: KafkaConsumerEvent) {
         let waiter = state.withLock { state -> (Waiter, KafkaConsumerEvent)? in
+            if let partition = event.reads, state.starting[partition] != nil { return nil }
             state.push(event)
             guard let waiter = state.waiter.take(), let next = state.pop() else { return nil }
             return (waiter.continuation, next)
@@ -89,13 +103,16 @@ final class ConsumerMailbox: Sendable {
     /// Forgets the batches of partitions that are another's now.
     func forget(_ partitions: Set<Int>) {
         state.withLock { state in
-            let waiting = state.events[state.taken...]
-            (state.events, state.taken, state.batches, state.bytes) = ([], 0, 0, 0)
-            for event in waiting {
-                if case .batch(let batch) = event, partitions.contains(batch.partition) { continue }
-                state.push(event)
-            }
+            state.drop(partitions)
             for partition in partitions { state.ends[partition] = nil }
+        }
+    }
+
+    /// The thread reads from the new place on.
+    func started(_ partition: Int) {
+        state.withLock { state in
+            let others = (state.starting[partition] ?? 1) - 1
+            state.starting[partition] = others > 0 ? others : nil
         }
     }
 
@@ -143,7 +160,25 @@ final class ConsumerMailbox: Sendable {
     }
 }
 
+extension KafkaConsumerEvent {
+    /// The partition that was read.
+    fileprivate var reads: Int? {
+        switch self {
+        case .batch(let batch): batch.partition
+        case .overtaken(let partition, _, _): partition
+        case .assigned, .revoked, .lost: nil
+        }
+    }
+}
+
 extension ConsumerMailbox.State {
+    /// Takes out what was read of these partitions.
+    fileprivate mutating func drop(_ partitions: Set<Int>) {
+        let waiting = events[taken...]
+        (events, taken, batches, bytes) = ([], 0, 0, 0)
+        for event in waiting where event.reads.map(partitions.contains) != true { push(event) }
+    }
+
     fileprivate mutating func push(_ event: KafkaConsumerEvent) {
         events.append(event)
         if case .batch(let batch) = event {

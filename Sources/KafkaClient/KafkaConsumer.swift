@@ -86,8 +86,9 @@ package final class KafkaConsumer: Sendable {
     package static let committed: Int64 = -1000
 
     /// Reads from `offset` on, -2 for the beginning, or from `committed`; reading begins when all newly assigned partitions
-    /// were started.
-    package func start(partition: Int, at offset: Int64) { mailbox.order(.start(partition, offset)) }
+    /// were started. One that is being read already is read again from there, and nothing that was read before comes
+    /// after this call.
+    package func start(partition: Int, at offset: Int64) { mailbox.start(partition, at: offset) }
 
     /// Lets revoked partitions go; the group moves on when all that were revoked together are released.
     package func release(_ partitions: [Int]) { mailbox.order(.release(partitions)) }

@@ -106,6 +106,30 @@ final class LogUnderTest: Sendable {
         try await subject.close()
     }
 
+    /// A stream whose checkpoint failed has lost its state of the partition, and goes back to what is stored.
+    @Test(arguments: LogUnderTest.Kind.allCases)
+    func aPartitionStartedAgainIsReadAgainFromThere(kind: LogUnderTest.Kind) async throws {
+        let subject = try LogUnderTest(kind)
+        var source = EventSource(seed: 15)
+        for event in source.next(4_000) { subject.log.append(event) }
+        try await eventually("Nothing was written.") { subject.log.statistics.written == 4_000 }
+        let reader = try subject.reader()
+        _ = try await reader.collect { $0.records.count >= 1_000 }
+        let ends = subject.log.endOffsets
+        for partition in ends.indices {
+            try await reader.pause([partition])
+            try await reader.start(partition: partition, at: 10)
+            try await reader.resume([partition])
+        }
+        let expected = ends.reduce(0) { $0 + Int($1) - 10 }
+        let reading = try await reader.collect { $0.records.count >= expected }
+        for partition in ends.indices {
+            #expect(reading.records(of: partition).map(\.offset) == Array(10..<ends[partition]))
+        }
+        await reader.close()
+        try await subject.close()
+    }
+
     @Test(arguments: LogUnderTest.Kind.allCases)
     func aPausedPartitionWaitsAndMissesNothing(kind: LogUnderTest.Kind) async throws {
         let subject = try await LogUnderTest(kind)
