@@ -109,7 +109,7 @@ final class LogUnderTest: Sendable {
     /// A stream whose checkpoint failed has lost its state of the partition, and goes back to what is stored.
     @Test(arguments: LogUnderTest.Kind.allCases)
     func aPartitionStartedAgainIsReadAgainFromThere(kind: LogUnderTest.Kind) async throws {
-        let subject = try LogUnderTest(kind)
+        let subject = try await LogUnderTest(kind)
         var source = EventSource(seed: 15)
         for event in source.next(4_000) { subject.log.append(event) }
         try await eventually("Nothing was written.") { subject.log.statistics.written == 4_000 }
