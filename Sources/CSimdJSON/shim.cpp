@@ -93,9 +93,12 @@ bool flatten(dom::element value, const std::string_view *key, const Node *known,
     if (out.count == out.capacity) { return false; }
     const uint32_t index = out.count++;
     tt_json_token &token = out.tokens[index];
-    token = {};
+    // A token is written once for each value of each record: what its type does not use is left as it was.
     const Node *inside = key == nullptr ? known : nullptr;
-    if (key != nullptr) {
+    if (key == nullptr) {
+        token.key = nullptr;
+        token.key_length = 0;
+    } else {
         token.key = reinterpret_cast<const uint8_t *>(key->data());
         token.key_length = static_cast<uint32_t>(key->size());
         if (known != nullptr) {

@@ -63,25 +63,30 @@ extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
     /// Reads the canonical form's bytes, upper or lower case; `nil` for anything else.
     package init?(utf8 text: UnsafeBufferPointer<UInt8>) {
         guard text.count == 36 else { return nil }
-        var words: (UInt64, UInt64) = (0, 0)
-        var nibbles = 0
-        for index in 0..<36 {
-            let byte = text[index]
-            if index == 8 || index == 13 || index == 18 || index == 23 {
-                guard byte == UInt8(ascii: "-") else { return nil }
-                continue
-            }
-            let value: UInt8
-            switch byte {
-            case 48...57: value = byte - 48
-            case 65...70: value = byte - 55
-            case 97...102: value = byte - 87
-            default: return nil
-            }
-            if nibbles < 16 { words.0 = words.0 << 4 | UInt64(value) } else { words.1 = words.1 << 4 | UInt64(value) }
-            nibbles += 1
+        let bytes = UnsafeRawBufferPointer(text)
+        let dash = UInt8(ascii: "-")
+        guard bytes[8] == dash, bytes[13] == dash, bytes[18] == dash, bytes[23] == dash else { return nil }
+        func four(_ at: Int) -> UInt64 {
+            UInt64(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)))
         }
-        self.init(high: words.0, low: words.1)
+        func eight(_ at: Int) -> UInt64 { UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
+        guard let first = Self.nibbles(eight(0)), let second = Self.nibbles(four(9) << 32 | four(14)),
+            let third = Self.nibbles(four(19) << 32 | four(24)), let fourth = Self.nibbles(eight(28))
+        else { return nil }
+        self.init(high: first << 32 | second, low: third << 32 | fourth)
+    }
+
+    /// The value of eight hexadecimal digits, read at once; `nil` if one is none.
+    private static func nibbles(_ digits: UInt64) -> UInt64? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var value = (digits & (0x0f * ones)) &+ 9 * ((digits >> 6) & ones)
+        guard value & (0xf0 * ones) == 0 else { return nil }
+        // Written again, valid digits give what was read; letters count in lower case.
+        let letters = ((value &+ 6 * ones) >> 4) & ones
+        guard value &+ 0x30 * ones &+ 39 * letters == digits | letters << 5 else { return nil }
+        value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff
+        value = (value | value >> 8) & 0x0000_ffff_0000_ffff
+        return (value | value >> 16) & 0xffff_ffff
     }
 }
 

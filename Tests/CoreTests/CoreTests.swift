@@ -35,6 +35,23 @@ import Testing
     ])
     func whatIsNoIdIsRefused(text: String) { #expect(UUIDv7(text) == nil) }
 
+    @Test("Each byte of an id is a hexadecimal digit or a dash in its place, and nothing else")
+    func everyByteCounts() {
+        let id = UUIDv7(high: 0x0123_4567_89ab_cdef, low: 0xfedc_ba98_7654_3210)
+        let text = Array(id.description.utf8)
+        for place in text.indices {
+            for byte in UInt8.min...UInt8.max {
+                var changed = text
+                changed[place] = byte
+                let isDash = byte == UInt8(ascii: "-"), isHexadecimal = Character(UnicodeScalar(byte)).isHexDigit
+                let isValid = text[place] == UInt8(ascii: "-") ? isDash : byte < 128 && isHexadecimal
+                let read = changed.withUnsafeBufferPointer { UUIDv7(utf8: $0) }
+                #expect((read != nil) == isValid)
+                if let read { #expect(read.description == String(decoding: changed, as: UTF8.self).lowercased()) }
+            }
+        }
+    }
+
     @Test func idsSortByTime() {
         var generator = SplitMix64(seed: 1)
         let ids = (0..<100).map { UUIDv7(milliseconds: Int64($0), using: &generator) }

@@ -34,7 +34,7 @@ enum {
 };
 
 // One value. Keys and texts are UTF-8 with escapes resolved, not terminated, and owned by the parser: they live until
-// its next call.
+// its next call. Only what belongs to the type is set.
 typedef struct {
     const uint8_t *_Nullable key; // NULL for an array's elements and the document itself
     const uint8_t *_Nullable text;
