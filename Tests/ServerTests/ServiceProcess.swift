@@ -54,6 +54,8 @@ final class ServiceProcess {
         process.waitUntilExit()
     }
 
+    func signal(_ signal: Int32) { Foundation.kill(process.processIdentifier, signal) }
+
     func stop() -> Int32 {
         process.terminate()
         process.waitUntilExit()

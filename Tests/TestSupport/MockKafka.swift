@@ -44,6 +44,10 @@ package final class MockKafka: Sendable {
         with { rd_kafka_mock_topic_set_error($0.cluster, name, rd_kafka_resp_err_t(hide ? 3 : 0)) }
     }
 
+    package func moveLeader(of partition: Int32, in topic: String, to broker: Int32) {
+        with { rd_kafka_mock_partition_set_leader($0.cluster, topic, partition, broker) }
+    }
+
     /// Cuts the broker's connections and refuses new ones.
     package func setDown(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_down($0.cluster, broker) } }
     package func setUp(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_up($0.cluster, broker) } }
