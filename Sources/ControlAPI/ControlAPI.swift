@@ -23,6 +23,7 @@ package struct ControlAPI: Sendable {
 
     let store: any Store
     let commands: any CommandHandling
+    let records: any StreamRecords
     let feedback: any FeedbackSink
     let hasher: KeyHasher
     let settings: ControlAPISettings
@@ -38,6 +39,10 @@ package struct ControlAPI: Sendable {
         /// Called once a request with its method, status and duration in seconds.
         package var record: @Sendable (_ method: String, _ status: Int, _ seconds: Double) -> Void = { _, _, _ in }
         package var checks: [Check] = []
+        /// The offset after the newest record of each partition, as far as this process knows.
+        package var endOffsets: @Sendable () -> [Int: Int64] = { [:] }
+        /// Puts an event into the log; `nil` in a process that has none.
+        package var append: (@Sendable (LogEvent) -> Void)?
         /// Milliseconds since the epoch.
         package var now: @Sendable () -> Int64
 
@@ -60,10 +65,11 @@ package struct ControlAPI: Sendable {
     }
 
     package init(
-        store: any Store, commands: any CommandHandling, feedback: any FeedbackSink, hasher: KeyHasher,
-        settings: ControlAPISettings, hooks: Hooks
+        store: any Store, records: any StreamRecords, commands: any CommandHandling, feedback: any FeedbackSink,
+        hasher: KeyHasher, settings: ControlAPISettings, hooks: Hooks
     ) {
         self.store = store
+        self.records = records
         self.commands = commands
         self.feedback = feedback
         self.hasher = hasher

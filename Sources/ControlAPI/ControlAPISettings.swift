@@ -1,4 +1,5 @@
 package import Logging
+package import StreamProcessing
 
 package struct ControlAPISettings: Sendable {
     package var host = "127.0.0.1"
@@ -12,6 +13,8 @@ package struct ControlAPISettings: Sendable {
     package var secureCookie = false
     /// The providers of the configuration, without their secrets.
     package var providers: [ProviderSummary] = []
+    /// The declared windows, `requests` first.
+    package var windows = StreamSettings().definitions
     package var version = "0"
     package var logger = Logger(label: "trimtab.api")
 

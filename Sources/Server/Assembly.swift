@@ -76,15 +76,17 @@ package final class Assembly: Sendable {
         var services: [any Service] = []
         if let log { services.append(LogService(log: log, metrics: metrics)) }
         services.append(Seeding(assembly: self))
-        if roles.contains(.stream) { services.append(try streamService()) }
+        let worker = roles.contains(.stream) ? try streamService() : nil
+        if let worker { services.append(worker) }
         if roles.contains(.control) {
             services.append(
                 ControlLeader(
                     driver: driver, lock: LeaderLock(postgres, holder: settings.localLog.gatewayID), store: store,
                     partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
-                    retentionDays: settings.state.retentionDays, metrics: metrics, logger: logger))
+                    rollups: Rollups(pool, definitions: settings.stream.processing.definitions),
+                    retention: settings.state.retention, metrics: metrics, logger: logger))
         }
-        services.append(apiService())
+        services.append(apiService(worker?.worker))
         if let log, let gateway {
             if settings.eventLog.kind == .kafka {
                 services.append(
@@ -135,7 +137,7 @@ package final class Assembly: Sendable {
         return StreamService(worker: worker)
     }
 
-    private func apiService() -> APIService {
+    private func apiService(_ worker: StreamWorker?) -> APIService {
         var hooks = ControlAPI.Hooks(now: currentMilliseconds)
         hooks.metrics = { [metrics] in metrics.text() }
         hooks.record = { [metrics] method, status, seconds in
@@ -143,12 +145,22 @@ package final class Assembly: Sendable {
             metrics.observe(.apiDuration, seconds, [.method: method])
         }
         hooks.checks = readinessChecks()
+        if let log { hooks.append = { log.append($0) } }
+        if let log, settings.eventLog.kind == .embedded {
+            hooks.endOffsets = {
+                Dictionary(uniqueKeysWithValues: log.endOffsets.enumerated().map { ($0.offset, $0.element) })
+            }
+        } else if let worker {
+            hooks.endOffsets = { worker.statistics.partitions.compactMapValues(\.end) }
+        }
         var api = settings.api
         api.version = Build.version
         api.systemOnly = !roles.contains(.control)
         api.logger = logger
+        api.windows = settings.stream.processing.definitions
         let control = ControlAPI(
-            store: store, commands: LoopCommands(driver: driver), feedback: LogFeedback(log: log), hasher: hasher,
+            store: store, records: PostgresStreamRecords(pool), commands: LoopCommands(driver: driver),
+            feedback: LogFeedback(log: log), hasher: hasher,
             settings: api, hooks: hooks)
         return APIService(
             api: control, address: "\(api.host):\(api.port)", ports: ports, metrics: metrics, logger: logger)

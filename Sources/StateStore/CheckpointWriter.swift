@@ -30,6 +30,9 @@ struct CheckpointWriter {
             try await writePanes(checkpoint.evidence(refusing: refused))
         }
         try await writeDeadLetters(checkpoints.flatMap(\.deadLetters))
+        // What a backfill counts is nobody's news, and is not rolled up.
+        guard !job.hasPrefix(StreamJob.backfillPrefix) else { return }
+        try await RollupDue.mark(checkpoints, refusedFeedback: refused, connection)
         if checkpoints.contains(where: { !$0.results.isEmpty }) {
             try await connection.query(
                 "SELECT pg_notify('trimtab_change', $1)", [#"{"id":"\#(job)","kind":"windows"}"#])
@@ -40,7 +43,8 @@ struct CheckpointWriter {
         let state = checkpoint.state
         try await connection.query(
             """
-            UPDATE stream_partitions SET next_offset = $3, watermark = $4, state = $5
+            UPDATE stream_partitions SET next_offset = $3, watermark = $4, state = $5,
+                checkpointed_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
             WHERE job = $1 AND partition = $2
             """, [job, state.partition, state.nextOffset, state.watermark, state.encoded()])
         if !checkpoint.purgedWindows.isEmpty {
@@ -199,7 +203,7 @@ struct CheckpointWriter {
 }
 
 /// The columns that name a window of one key, as parallel arrays.
-private enum WindowColumns {
+enum WindowColumns {
     private static let columns = [
         ("window_start", "bigint"), ("window_end", "bigint"), ("route", "text"), ("model_key", "text"), ("arm", "text"),
         ("policy", "int"), ("definition", "text"), ("others", "text"),

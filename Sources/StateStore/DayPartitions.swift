@@ -2,12 +2,11 @@ import Core
 package import PostgresClient
 import Synchronization
 
-/// The partitions, one a day (UTC), of the tables that grow with time.
+/// The partitions, by days (UTC), of the tables that grow with time.
 package final class DayPartitions: Sendable {
     package static let dayMs: Int64 = 86_400_000
     /// Days made ahead.
     private static let ahead: Int64 = 2
-    private static let tables = ["requests", "feedback", "window_results", "window_feedback"]
     /// Arbitrary and frozen: whoever makes or drops partitions takes turns.
     private static let lock = 0x7472_696d_0002
     /// Rows deleted in one go from tables without partitions.
@@ -27,11 +26,12 @@ package final class DayPartitions: Sendable {
         try await pool.withTransaction { connection in
             try await connection.query("SELECT pg_advisory_xact_lock($1)", [Self.lock])
             for day in missing {
-                for table in Self.tables {
+                for table in PartitionedTable.all {
+                    let start = RollupDue.floor(day * Self.dayMs, to: table.lengthMs)
                     try await connection.script(
                         """
-                        CREATE TABLE IF NOT EXISTS \(table)_\(Self.suffix(day)) PARTITION OF \(table)
-                        FOR VALUES FROM (\(day * Self.dayMs)) TO (\((day + 1) * Self.dayMs))
+                        CREATE TABLE IF NOT EXISTS \(table.name)_\(Self.suffix(start / Self.dayMs))
+                        PARTITION OF \(table.name) FOR VALUES FROM (\(start)) TO (\(start + table.lengthMs))
                         """)
                 }
             }
@@ -45,13 +45,18 @@ package final class DayPartitions: Sendable {
     ///
     /// - Parameters:
     ///   - now: milliseconds since the epoch.
-    ///   - keepDays: days kept before today, 1 and up.
-    package func maintain(now: Int64, keepDays: Int) async throws {
+    ///   - keep: how long; a day at least.
+    package func maintain(now: Int64, keep: Retention) async throws {
         try await storing {
             let today = Self.day(now)
             try await make(for: (0...Self.ahead).map { (today + $0) * Self.dayMs })
-            let oldest = (today - Int64(max(1, keepDays))) * Self.dayMs
-            try await dropPartitions(before: oldest)
+            func oldest(_ days: Int) -> Int64 { (today - Int64(max(1, days))) * Self.dayMs }
+            for table in PartitionedTable.all where table.level == nil {
+                try await drop(table, before: oldest(table.keep(keep)))
+            }
+            try await dropLevel("window", coarser: "hour", before: oldest(keep.windows))
+            try await dropLevel("hour", coarser: "day", before: oldest(keep.hours))
+            let oldest = oldest(keep.records)
             forget()
             try await pool.withConnection { connection in
                 for sql in [
@@ -69,22 +74,36 @@ package final class DayPartitions: Sendable {
         }
     }
 
-    private func dropPartitions(before oldest: Int64) async throws {
-        let tables = PostgresArray(Self.tables)
+    private func drop(_ table: PartitionedTable, before oldest: Int64) async throws {
         try await pool.withTransaction { connection in
             try await connection.query("SELECT pg_advisory_xact_lock($1)", [Self.lock])
-            let found = try await connection.query(
-                """
-                SELECT c.relname AS name,
-                    substring(pg_get_expr(c.relpartbound, c.oid) FROM $$TO \\('?(-?[0-9]+)'?\\)$$)::bigint AS upper
-                FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-                WHERE p.relname = ANY ($1) AND p.relnamespace = current_schema()::regnamespace
-                """, [tables])
-            for row in found.rows {
-                let upper: Int64? = try row["upper"]
-                guard let upper, upper <= oldest else { continue }
-                let name: String = try row["name"]
+            for (name, _) in try await connection.partitions([table.name], endingBy: oldest) {
                 try await connection.script("DROP TABLE \"\(name)\"")
+            }
+        }
+    }
+
+    /// Drops what has been rolled up, results and feedback of the same time at once.
+    ///
+    /// - Parameter coarser: the level that is read instead from then on.
+    private func dropLevel(_ level: String, coarser: String, before oldest: Int64) async throws {
+        let tables = PartitionedTable.all.filter { $0.level == level }
+        guard let length = tables.first?.lengthMs else { return }
+        let ends = try await pool.withConnection { try await $0.partitions(tables.map(\.name), endingBy: oldest) }
+        for end in Set(ends.map(\.end)).sorted() {
+            try await pool.withTransaction { connection in
+                try await connection.query("SELECT pg_advisory_xact_lock($1)", [Self.lock])
+                let names = try await connection.partitions(tables.map(\.name), endingBy: end)
+                    .filter { $0.end == end }.map(\.name).sorted()
+                for name in names { try await connection.script("LOCK TABLE \"\(name)\" IN ACCESS EXCLUSIVE MODE") }
+                // Locked out, no checkpoint changes these rows any more; what changed before has left a note.
+                let due = try await connection.query(
+                    "SELECT 1 FROM rollups_due WHERE level = $1 AND start >= $2 AND start < $3 LIMIT 1",
+                    [coarser, end - length, end])
+                guard due.isEmpty else { return }
+                try await connection.query(
+                    "UPDATE window_levels SET kept_from = GREATEST(kept_from, $2) WHERE level = $1", [level, end])
+                for name in names { try await connection.script("DROP TABLE \"\(name)\"") }
             }
         }
     }
@@ -96,4 +115,23 @@ package final class DayPartitions: Sendable {
 
     /// A table's name has no sign: days before the epoch are marked with `m`.
     private static func suffix(_ day: Int64) -> String { day < 0 ? "m\(-day)" : "d\(day)" }
+}
+
+extension PostgresConnection {
+    /// The partitions of these tables whose time is over by `oldest`.
+    fileprivate func partitions(_ tables: [String], endingBy oldest: Int64) async throws -> [(name: String, end: Int64)]
+    {
+        let found = try await query(
+            """
+            SELECT c.relname AS name,
+                substring(pg_get_expr(c.relpartbound, c.oid) FROM $$TO \\('?(-?[0-9]+)'?\\)$$)::bigint AS upper
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+            WHERE p.relname = ANY ($1) AND p.relnamespace = current_schema()::regnamespace
+            """, [PostgresArray(tables)])
+        return try found.rows.compactMap { row in
+            let upper: Int64? = try row["upper"]
+            guard let upper, upper <= oldest else { return nil }
+            return (try row["name"], upper)
+        }
+    }
 }

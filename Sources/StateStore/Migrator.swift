@@ -36,6 +36,7 @@ package struct Migration: Sendable {
         Migration(1, "initial", PackageResources._001_initial_sql),
         Migration(2, "stream", PackageResources._002_stream_sql),
         Migration(3, "windows", PackageResources._003_windows_sql),
+        Migration(4, "tools", PackageResources._004_tools_sql),
     ]
 }
 

@@ -62,7 +62,7 @@ extension PostgresControlStore {
         ]
         var merged: [WindowID: MergedWindow] = [:]
         for (id, aggregate) in try await rows(
-            Self.windowsQuery("window_results"), parameters,
+            Self.windowsQuery("window_history"), parameters,
             { row in
                 (try WindowID(row), try Self.aggregate(row))
             })
@@ -73,7 +73,7 @@ extension PostgresControlStore {
             ].aggregate.merge(aggregate)
         }
         for (id, name, values) in try await rows(
-            Self.windowsQuery("window_feedback"), parameters,
+            Self.windowsQuery("window_feedback_history"), parameters,
             { row in
                 (try WindowID(row), try row["name"] as String, try Moments(row, prefix: ""))
             })
@@ -99,13 +99,13 @@ extension PostgresControlStore {
             SELECT model_key, sum(requests)::bigint AS requests, sum(failures)::bigint AS failures,
                 sum(cost_n)::bigint AS cost_n, sum(cost_sum) AS cost_sum,
                 sum(cost_sum_of_squares) AS cost_sum_of_squares, sum(unknown_cost)::bigint AS unknown_cost
-            FROM window_results
+            FROM window_history
             WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
             GROUP BY model_key
         ) r
         LEFT JOIN (
             SELECT model_key, sum(n)::bigint AS n, sum(sum) AS sum, sum(sum_of_squares) AS sum_of_squares
-            FROM window_feedback
+            FROM window_feedback_history
             WHERE definition = 'requests' AND route = $1 AND window_start >= $2 AND window_start < $3
                 AND name = 'quality'
             GROUP BY model_key
@@ -114,7 +114,7 @@ extension PostgresControlStore {
         """
 
     private static let sketchQuery = """
-        SELECT model_key, aggregate FROM window_results
+        SELECT model_key, aggregate FROM window_history
         WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3 AND model_key <> ''
         ORDER BY window_start DESC, window_end DESC, model_key, arm, policy, partition LIMIT \(sketchLimit)
         """
@@ -123,14 +123,14 @@ extension PostgresControlStore {
     private static func windowsQuery(_ table: String) -> String {
         """
         WITH newest AS (
-            SELECT window_start, window_end, model_key, arm, policy FROM window_results
+            SELECT window_start, window_end, model_key, arm, policy FROM window_history
             WHERE \(live) AND route = $1 AND window_start >= $2 AND window_start < $3
             GROUP BY window_start, window_end, model_key, arm, policy
             ORDER BY window_end DESC, window_start DESC, model_key DESC, arm DESC, policy DESC LIMIT $4
         )
         SELECT t.* FROM \(table) t JOIN newest USING (window_start, window_end, model_key, arm, policy)
         WHERE t.definition = 'requests' AND t.route = $1 AND t.window_start >= $2 AND t.window_start < $3\(
-            table == "window_results" ? " AND NOT starts_with(t.job, '\(StreamJob.backfillPrefix)')" : "")
+            table == "window_history" ? " AND NOT starts_with(t.job, '\(StreamJob.backfillPrefix)')" : "")
         ORDER BY t.window_start, t.window_end, t.model_key, t.arm, t.policy, t.partition
         """
     }

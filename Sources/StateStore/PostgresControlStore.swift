@@ -78,7 +78,10 @@ package struct PostgresControlStore: ControlStore, AdminStore {
             try await pool.withTransaction { connection in
                 let deleted = try await connection.query("DELETE FROM routes WHERE name = $1", [route])
                 guard deleted.affected > 0 else { throw Self.noRoute(route) }
-                for table in ["window_results", "window_feedback"] {
+                for table in [
+                    "window_results", "window_feedback", "window_hours", "window_feedback_hours", "window_days",
+                    "window_feedback_days",
+                ] {
                     try await connection.query("DELETE FROM \(table) WHERE route = $1", [route])
                 }
                 try await connection.raiseRevision("table")

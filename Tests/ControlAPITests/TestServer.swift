@@ -7,11 +7,15 @@ import Hummingbird
 import Logging
 import Policy
 import ServiceLifecycle
+import StreamProcessing
 import Synchronization
+import Telemetry
 
 /// A control API on a real socket over a filled store.
 struct TestServer: Sendable {
     let store: FixtureStore
+    let records: InMemoryStreamRecords
+    let appended: Appended
     let commands: RecordingCommands
     let base: String
     /// Secrets by role.
@@ -19,10 +23,13 @@ struct TestServer: Sendable {
 
     /// Runs a server for as long as `body` takes.
     static func run(
-        filled: Bool = true, systemOnly: Bool = false, checks: [ControlAPI.Check] = [],
+        filled: Bool = true, systemOnly: Bool = false, hasLog: Bool = true, windows: [WindowDefinition] = [],
+        checks: [ControlAPI.Check] = [],
         _ body: @escaping @Sendable (TestServer) async throws -> Void
     ) async throws {
         let store = FixtureStore()
+        let records = InMemoryStreamRecords()
+        let appended = Appended()
         let commands = RecordingCommands()
         let hasher = KeyHasher(secret: Array(repeating: UInt8(7), count: 32))
         var tokens: [OperatorToken.Role: String] = [:]
@@ -41,13 +48,17 @@ struct TestServer: Sendable {
             ProviderSummary(name: "sim", baseURL: "http://127.0.0.1:1/v1", models: ["strong-1", "cheap-1", "m", "4"])
         ]
         settings.version = "1.2.3"
+        settings.windows += windows
         settings.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var hooks = ControlAPI.Hooks(now: { Fixture.now })
         hooks.metrics = { "# TYPE up gauge\nup 1\n" }
         hooks.checks = checks
+        hooks.endOffsets = { [0: 120] }
+        if hasLog { hooks.append = { event in appended.events.withLock { $0.append(event) } } }
         hooks.checks.append(.init("store", isRequired: true) { await store.ping() })
         let api = ControlAPI(
-            store: store, commands: commands, feedback: commands, hasher: hasher, settings: settings, hooks: hooks)
+            store: store, records: records, commands: commands, feedback: commands, hasher: hasher, settings: settings,
+            hooks: hooks)
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let application = api.makeApplication { continuation.yield($0) }
         let group = ServiceGroup(services: [application], logger: settings.logger)
@@ -59,7 +70,8 @@ struct TestServer: Sendable {
                 break
             }
             let server = TestServer(
-                store: store, commands: commands, base: "http://127.0.0.1:\(port ?? 0)", tokens: tokens)
+                store: store, records: records, appended: appended, commands: commands,
+                base: "http://127.0.0.1:\(port ?? 0)", tokens: tokens)
             do { try await body(server) } catch {
                 await group.triggerGracefulShutdown()
                 throw error
@@ -110,4 +122,9 @@ struct TestServer: Sendable {
         configuration.requestCachePolicy = .reloadIgnoringLocalCacheData
         return URLSession(configuration: configuration)
     }()
+}
+
+/// What was put into the log.
+final class Appended: Sendable {
+    let events = Mutex<[Telemetry.LogEvent]>([])
 }

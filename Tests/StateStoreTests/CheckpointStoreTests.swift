@@ -190,11 +190,11 @@ struct CheckpointStoreTests {
         let store = CheckpointStore(pool, job: "windows", topic: "events", owner: "a")
         let epoch = try await store.claim(partition: 0).epoch
         let days = DayPartitions(pool)
-        try await days.maintain(now: Sample.now, keepDays: 30)
+        try await days.maintain(now: Sample.now, keep: Retention())
         #expect(try await store.commit([(epoch, checkpoint())]).isEmpty)
-        try await days.maintain(now: Sample.now + 29 * DayPartitions.dayMs, keepDays: 30)
+        try await days.maintain(now: Sample.now + 29 * DayPartitions.dayMs, keep: Retention())
         #expect(try await count(pool, "requests") == 5)
-        try await days.maintain(now: Sample.now + 32 * DayPartitions.dayMs, keepDays: 30)
+        try await days.maintain(now: Sample.now + 32 * DayPartitions.dayMs, keep: Retention())
         #expect(try await count(pool, "requests") == 0)
         #expect(try await count(pool, "dead_letters") == 0)
         let old = try await pool.withConnection {

@@ -19,9 +19,16 @@ extension ControlAPI {
             return Answer.json(page)
         },
         Endpoint(
-            "GET", "/api/v1/windows", .viewer, "What was measured over time, in steps, by policy version and arm.",
-            query: ["route", "from", "to", "span_ms", "step_ms"]
-        ) { api, call in try await api.series(call) },
+            "GET", "/api/v1/windows", .viewer,
+            "What was measured: of one route over time, in steps, by policy version and arm, or results of a declared window.",
+            query: ["route", "window", "key", "kind", "job", "from", "to", "span_ms", "step_ms"]
+        ) { api, call in
+            if let name = call.query["window"] { return try await api.declaredWindows(call, named: name) }
+            for name in ["key", "kind", "job"] where call.query[name] != nil {
+                throw Violation("?\(name)", "'\(name)' needs 'window', the name of a declared window.")
+            }
+            return try await api.series(call)
+        },
         Endpoint("POST", "/api/v1/feedback", .operator, "Judges one request.", creates: true) { api, call in
             try await api.judge(call)
         },

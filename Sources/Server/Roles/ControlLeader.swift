@@ -5,6 +5,7 @@ import Logging
 import Observability
 import ServiceLifecycle
 import StateStore
+import Synchronization
 
 /// Ticks the loop while this process holds the leader's lock; others stand by.
 struct ControlLeader: Service {
@@ -13,36 +14,60 @@ struct ControlLeader: Service {
     let store: PostgresControlStore
     let partitions: DayPartitions
     let tickMs: Int64
-    let retentionDays: Int
+    let rollups: Rollups
+    let retention: Retention
     let metrics: MetricRegistry
     let logger: Logger
 
     private static let maintenanceMs: Int64 = 600_000
 
     func run() async throws {
-        await cancelWhenGracefulShutdown { await lead() }
+        let leading = Leading()
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup { group in
+                group.addTask { await lead(leading) }
+                group.addTask { await maintain(leading) }
+            }
+        }
         metrics.set(.controlLeader, 0)
         await lock.release()
     }
 
-    private func lead() async {
+    /// Rolls results up and lets old ones go, beside the loop, which must not wait for it.
+    private func maintain(_ leading: Leading) async {
+        while !Task.isCancelled {
+            do {
+                guard leading.now else {
+                    try await Task.sleep(for: .seconds(1))
+                    continue
+                }
+                let now = currentMilliseconds()
+                try await rollups.run(now: now)
+                try await partitions.maintain(now: now, keep: retention)
+                try await Task.sleep(for: .milliseconds(Self.maintenanceMs))
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.warning("Maintenance failed", metadata: ["error": "\(error)"])
+                try? await Task.sleep(for: .seconds(10))
+            }
+        }
+    }
+
+    private func lead(_ leading: Leading) async {
         var driver = driver
-        var nextMaintenance: Int64 = 0
         var outage = OutageLog()
         while !Task.isCancelled {
             do {
                 let epoch = try await lock.lead()
                 metrics.set(.controlLeader, epoch == nil ? 0 : 1)
+                leading.now = epoch != nil
                 if let epoch {
                     let now = currentMilliseconds()
                     let start = ContinuousClock.now
                     driver.store = store.fenced(by: "control", epoch: epoch)
                     try await driver.tick(now: now, seed: UInt64(bitPattern: now))
                     metrics.observe(.controlStepDuration, (ContinuousClock.now - start) / .seconds(1))
-                    if now >= nextMaintenance {
-                        try await partitions.maintain(now: now, keepDays: retentionDays)
-                        nextMaintenance = now + Self.maintenanceMs
-                    }
                 }
                 if let ms = outage.worked(at: currentMilliseconds()) {
                     logger.notice("The control loop works again", metadata: ["after_ms": "\(ms)"])
@@ -52,12 +77,23 @@ struct ControlLeader: Service {
                 return
             } catch {
                 metrics.set(.controlLeader, 0)
+                leading.now = false
                 if outage.failed(at: currentMilliseconds()) {
                     logger.warning("Control loop step failed", metadata: ["error": "\(error)"])
                 }
                 try? await Task.sleep(for: .seconds(1))
             }
         }
+    }
+}
+
+/// Whether this process leads, told by the loop to the maintenance beside it.
+private final class Leading: Sendable {
+    private let held = Mutex(false)
+
+    var now: Bool {
+        get { held.withLock { $0 } }
+        set { held.withLock { $0 = newValue } }
     }
 }
 

@@ -3,6 +3,7 @@ import Core
 package import EventLog
 import Gateway
 import Policy
+package import StateStore
 
 extension GatewaySettings {
     init(_ reader: SettingsReader) throws {
@@ -148,7 +149,7 @@ package struct EventLogSettings: Sendable, Equatable {
 package struct StateSettings: Sendable, Equatable {
     package var url: String
     package var connections: Int
-    package var retentionDays: Int
+    package var retention: Retention
 
     init(_ reader: SettingsReader) throws {
         let postgres = try reader.section("postgres")
@@ -165,8 +166,21 @@ package struct StateSettings: Sendable, Equatable {
                 remedy: "Write postgresql://user@host:5432/database, or libpq's key=value form.")
         }
         try postgres.finish()
-        retentionDays = try reader.int(
-            "retention_days", default: 30, 1...3_650, "How long requests, windows and evidence are kept.")
+        retention = Retention()
+        retention.records = try reader.int(
+            "retention_days", default: 30, 1...3_650,
+            "How long requests, feedback, dead letters and evidence are kept.")
+        let levels = try reader.section("retention")
+        // A window takes late records for up to seven days; it must not be gone before.
+        retention.windows = try levels.int(
+            "windows_days", default: retention.windows, 8...3_650, "How long window results are kept as declared.")
+        retention.hours = try levels.int(
+            "hours_days", default: retention.hours, 8...3_650,
+            "How long results of tumbling windows are kept, summed by hour.")
+        retention.days = try levels.int(
+            "days_days", default: retention.days, 8...36_500,
+            "How long results of tumbling windows are kept, summed by day.")
+        try levels.finish()
         try reader.finish()
     }
 }

@@ -1,0 +1,182 @@
+import ControlAPI
+import ControlLoop
+import Core
+import Foundation
+import Policy
+import Statistics
+import StreamProcessing
+import Synchronization
+import Telemetry
+import Testing
+
+/// How far the stream is, what it counted and what it refused, over REST and the command line.
+@Suite struct StreamToolTests {
+    private static let perModel = WindowDefinition(
+        name: "per_model", key: [.model, .key], assigner: .sliding(size: 60_000, hop: 10_000), latenessMs: 1_000)
+
+    private static func fill(_ records: InMemoryStreamRecords) async throws {
+        for partition in 0...1 {
+            var checkpoint = Checkpoint(state: PartitionState(partition: partition))
+            checkpoint.state.nextOffset = 100
+            checkpoint.state.watermark = Fixture.now - 3_000 - Int64(partition) * 1_000
+            var aggregate = WindowAggregate(AggregateSelection(measures: [.latency], quantiles: [.latency]))
+            aggregate.requests = 2
+            for value in [100.0, 200] { aggregate[.latency].add(value, sketched: true) }
+            checkpoint.results = [("m1", Fixture.start), ("m2", Fixture.now - 5_000)].map { model, start in
+                WindowResult(
+                    window: Window(start: start, end: start + 60_000),
+                    key: WindowKey(
+                        window: "per_model", route: "", modelKey: model, arm: .stable, policy: 0, others: ["team"]),
+                    partition: partition, pane: 0, closesAt: start + 61_000, aggregate: aggregate)
+            }
+            checkpoint.deadLetters = [
+                DeadLetter(
+                    partition: partition, offset: 7, at: Fixture.now - 60_000, reason: .malformedJSON,
+                    detail: "No JSON.",
+                    raw: partition == 0 ? Array("{".utf8) : [0xff, 0x00])
+            ]
+            if partition == 0 {
+                var raw: [UInt8] = []
+                EventEncoder.encode(.feedback(feedback), into: &raw)
+                checkpoint.deadLetters.append(
+                    DeadLetter(
+                        partition: 0, offset: 8, at: Fixture.now - 30_000, reason: .requestUnknown,
+                        detail: "No such request.", raw: raw))
+            }
+            await records.add(checkpoint, job: "main", topic: "events", owner: "gw-1", now: Fixture.now - 400)
+        }
+    }
+
+    private static var feedback: Feedback {
+        Feedback(
+            id: Fixture.id(50), request: Fixture.id(51), at: Fixture.start, name: "quality", value: 0.5, source: .user)
+    }
+
+    @Test func lagIsShownWhereTheEndIsKnown() async throws {
+        try await TestServer.run { server in
+            try await Self.fill(server.records)
+            let items = try await server.send("GET", "/api/v1/stream/partitions", as: .viewer).items()
+            #expect(items.count == 2)
+            #expect(items[0]["lag"] as? Int == 20 && items[0]["end_offset"] as? Int == 120)
+            #expect(items[1]["lag"] as? Int == nil && items[1]["watermark_behind_ms"] as? Int == 4_000)
+            #expect(items[0]["checkpoint_age_ms"] as? Int == 400 && items[0]["owner"] as? String == "gw-1")
+            #expect(try await server.send("GET", "/api/v1/stream/partitions?job=other").items().isEmpty)
+        }
+    }
+
+    @Test func declaredWindowsAreMergedOverPartitions() async throws {
+        try await TestServer.run(windows: [Self.perModel]) { server in
+            try await Self.fill(server.records)
+            let names = try await server.send("GET", "/api/v1/stream/windows").items().compactMap {
+                $0["name"] as? String
+            }
+            #expect(names == ["per_model", "requests"])
+            let all = try await server.send("GET", "/api/v1/windows?window=per_model").items()
+            #expect(all.count == 2)
+            let first = try #require(all.first)
+            #expect(first["requests"] as? Int == 4 && first["final"] as? Bool == true)
+            #expect(all.last?["final"] as? Bool == false)
+            #expect(first["key"] as? [String: String] == ["model": "m1", "key": "team"])
+            let latency = (first["measures"] as? [String: [String: Any]])?["total_ms"]
+            #expect(latency?["count"] as? Int == 4 && latency?["mean"] as? Double == 150)
+            #expect(latency?["min"] as? Double == 100 && latency?["max"] as? Double == 200)
+            #expect(abs((latency?["p95"] as? Double ?? 0) - 200) <= 2)
+            let one = try await server.send("GET", "/api/v1/windows?window=per_model&key=model%3Dm2,key%3Dteam").items()
+            #expect(one.count == 1)
+            let missing = try await server.send("GET", "/api/v1/windows?window=nope")
+            #expect(missing.status == 404 && missing.text.contains("requests, per_model"), "\(missing.text)")
+            for wrong in ["key=route%3Da", "key=model", "step_ms=3600000", "step_ms=5"] {
+                #expect(try await server.send("GET", "/api/v1/windows?window=per_model&\(wrong)").status == 422)
+            }
+            #expect(try await server.send("GET", "/api/v1/windows?route=support-chat&kind=late").status == 422)
+        }
+    }
+
+    @Test func deadLettersAreListedInPagesAndShownWithTheirBytes() async throws {
+        try await TestServer.run { server in
+            try await Self.fill(server.records)
+            let first = try await server.send("GET", "/api/v1/stream/deadletters?limit=2").json()
+            #expect((first["items"] as? [[String: Any]])?.first?["id"] as? String == "events:0:8")
+            let cursor = try #require(first["next_cursor"] as? String)
+            let rest = try await server.send("GET", "/api/v1/stream/deadletters?limit=2&cursor=\(cursor)").json()
+            #expect((rest["items"] as? [[String: Any]])?.count == 1 && rest["next_cursor"] is NSNull)
+            let path = "/api/v1/stream/deadletters"
+            #expect(try await server.send("GET", "\(path)?reason=request_unknown").items().count == 1)
+            #expect(try await server.send("GET", "\(path)?to=\(Fixture.now - 40_000)").items().count == 2)
+            #expect(try await server.send("GET", "\(path)?reason=nonsense").status == 422)
+            #expect(try await server.send("GET", "\(path)/events:0:7").json()["raw"] as? String == "{")
+            #expect(try await server.send("GET", "\(path)/events:1:7").json()["hex"] as? String == "ff00")
+            #expect(try await server.send("GET", "\(path)/events:1:9").status == 404)
+        }
+    }
+
+    @Test func aDeadLetterIsReplayedOnce() async throws {
+        try await TestServer.run { server in
+            try await Self.fill(server.records)
+            let path = "/api/v1/stream/deadletters/events:0:8:replay"
+            #expect(try await server.send("POST", path, as: .viewer).status == 403)
+            let done = try await server.send("POST", path, as: .operator)
+            #expect(done.status == 202, "\(done.text)")
+            #expect(try done.json()["replayed_by"] as? String == "test-operator")
+            #expect(server.appended.events.withLock { $0 } == [.feedback(Self.feedback)])
+            #expect(try await server.send("POST", path).status == 409)
+            #expect(try await server.send("POST", path, body: #"{"again":true}"#).status == 202)
+            #expect(server.appended.events.withLock { $0.count } == 2)
+            #expect(await server.records.auditEntries.map(\.action) == ["deadletter.replay", "deadletter.replay"])
+            #expect(try await server.send("GET", "/api/v1/stream/deadletters?open=true").items().count == 2)
+        }
+    }
+
+    @Test func whatCannotSucceedIsNotReplayed() async throws {
+        try await TestServer.run { server in
+            try await Self.fill(server.records)
+            let path = "/api/v1/stream/deadletters/events:0:7:replay"
+            let refused = try await server.send("POST", path)
+            #expect(refused.status == 409 && refused.text.contains("deadletter.malformed"), "\(refused.text)")
+            #expect(try await server.send("GET", "/api/v1/stream/deadletters?open=true").items().count == 3)
+            var raw: [UInt8] = []
+            EventEncoder.encode(.feedback(Self.feedback), into: &raw)
+            let body = try JSONSerialization.data(withJSONObject: ["raw": String(decoding: raw, as: UTF8.self)])
+            let corrected = try await server.send("POST", path, body: String(decoding: body, as: UTF8.self))
+            #expect(corrected.status == 202, "\(corrected.text)")
+            #expect(server.appended.events.withLock { $0.count } == 1)
+        }
+        try await TestServer.run(hasLog: false) { server in
+            try await Self.fill(server.records)
+            let away = try await server.send("POST", "/api/v1/stream/deadletters/events:0:8:replay")
+            #expect(away.status == 503 && away.text.contains("no gateway role"))
+            #expect(try await server.send("GET", "/api/v1/stream/deadletters?open=true").items().count == 3)
+        }
+    }
+
+    @Test(.enabled(if: Program.isBuilt, "the program is not built")) func tablesForPeople() async throws {
+        try await TestServer.run(windows: [Self.perModel]) { server in
+            try await Self.fill(server.records)
+            let to = String(Fixture.now)
+            var text = ""
+            for arguments in [
+                ["stream", "lag"], ["stream", "windows"],
+                ["stream", "windows", "--window", "per_model", "--key", "model=m1", "--to", to],
+                ["stream", "deadletters", "list", "--limit", "2"], ["stream", "deadletters", "show", "events:1:7"],
+                ["stream", "deadletters", "replay", "events:0:8"],
+            ] {
+                let (status, said) = try await Program.run(arguments, server)
+                #expect(status == 0, "\(arguments): \(said)")
+                text += "$ trimtab \(arguments.joined(separator: " "))\n\(said)\n"
+            }
+            try golden("stream.txt", text)
+            let failures: [([String], Int32, String)] = [
+                (["stream", "windows", "--window", "nope"], 64, "There are: requests, per_model."),
+                (["stream", "windows", "--window", "requests", "--from", "soon"], 64, "is no time"),
+                (["stream", "windows", "--window", "requests", "--step", "2h"], 64, "is not 1h or 1d"),
+                (["stream", "deadletters", "replay", "events:0:7"], 64, "would be refused again"),
+                (["stream", "deadletters", "replay", "events:0:8"], 64, "--again"),
+                (["stream", "deadletters", "replay", "a:0:1", "a:0:2"], 64, "Add --yes"),
+            ]
+            for (arguments, wanted, words) in failures {
+                let (status, said) = try await Program.run(arguments, server)
+                #expect(status == wanted && said.contains(words), "\(arguments): \(status) \(said)")
+            }
+        }
+    }
+}
