@@ -4,7 +4,7 @@ import Statistics
 
 /// The stream's records in memory: for tests, under the same contract as PostgreSQL's.
 package actor InMemoryStreamRecords: StreamRecords {
-    private struct Part: Hashable {
+    struct Part: Hashable {
         var job: String
         var id: WindowID
         var partition: Int
@@ -12,11 +12,12 @@ package actor InMemoryStreamRecords: StreamRecords {
         var delta: Int
     }
 
-    private var held: [String: [Int: StreamPartition]] = [:]
+    var held: [String: [Int: StreamPartition]] = [:]
+    var jobs: [String: Backfill] = [:]
     private var letters: [DeadLetterID: StoredDeadLetter] = [:]
-    private var parts: [Part: WindowResult] = [:]
+    var parts: [Part: WindowResult] = [:]
     private var feedback: [WindowID: [String: Moments]] = [:]
-    package private(set) var auditEntries: [AuditEntry] = []
+    package var auditEntries: [AuditEntry] = []
 
     package init() {}
 
@@ -51,7 +52,7 @@ package actor InMemoryStreamRecords: StreamRecords {
 
     package func deadLetters(_ query: DeadLetterQuery) -> [StoredDeadLetter] {
         let found = letters.values.filter { stored in
-            (query.reason == nil || stored.letter.reason == query.reason) && query.range.contains(stored.letter.at)
+            (query.reason == nil || stored.reason == query.reason?.rawValue) && query.range.contains(stored.at)
                 && !(query.openOnly && stored.replayedAt != nil)
                 && (query.after.map { DeadLetterQuery.Position(stored) < $0 } ?? true)
         }
@@ -67,11 +68,15 @@ package actor InMemoryStreamRecords: StreamRecords {
         if let before = letter.replayedAt, !again { throw DeadLetterFault.replayed(id, at: before) }
         letters[id]?.replayedAt = now
         letters[id]?.replayedBy = actor
+        audit(actor, "deadletter.replay", subject: id.description, detail: detail, now: now)
+    }
+
+    func audit(_ actor: String, _ action: String, subject: String, detail: String, now: Int64) {
         var generator = SplitMix64(seed: UInt64(bitPattern: now) ^ UInt64(auditEntries.count))
         auditEntries.append(
             AuditEntry(
-                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: "deadletter.replay",
-                route: nil, subject: id.description, detail: detail))
+                id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: action, route: nil,
+                subject: subject, detail: detail))
     }
 
     package func declaredWindows(_ query: DeclaredWindowQuery) -> [DeclaredWindow] {

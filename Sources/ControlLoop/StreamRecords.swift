@@ -18,6 +18,18 @@ package protocol StreamRecords: Sendable {
 
     /// Results of one definition, merged over partitions, ordered by window, then key.
     func declaredWindows(_ query: DeclaredWindowQuery) async throws -> [DeclaredWindow]
+
+    /// Backfills, sorted by job.
+    func backfills() async throws -> [Backfill]
+    /// What a backfill counts beside what live traffic gave.
+    ///
+    /// - Parameter limit: Differences given one by one, the earliest.
+    /// - Throws: `TrimtabError` `store.not_found`.
+    func compareBackfill(_ job: String, limit: Int) async throws -> BackfillComparison
+    /// Forgets a backfill with all its results, with an audit entry. One that runs ends with an error.
+    ///
+    /// - Throws: `TrimtabError` `store.not_found`.
+    func deleteBackfill(_ job: String, by actor: String, now: Int64) async throws
 }
 
 /// How far one partition of one job is, as stored with its last checkpoint.
@@ -70,20 +82,33 @@ package struct DeadLetterID: Sendable, Hashable, LosslessStringConvertible {
 }
 
 package struct StoredDeadLetter: Sendable, Equatable {
-    package var topic: String
-    package var letter: DeadLetter
+    package var id: DeadLetterID
+    /// When it was refused, milliseconds since the epoch.
+    package var at: Int64
+    /// As stored: perhaps one that only another version knows.
+    package var reason: String
+    package var detail: String
+    package var raw: [UInt8]
     package var replayedAt: Int64?
     package var replayedBy: String?
 
-    package init(topic: String, letter: DeadLetter, replayedAt: Int64? = nil, replayedBy: String? = nil) {
-        self.topic = topic
-        self.letter = letter
+    package init(
+        id: DeadLetterID, at: Int64, reason: String, detail: String, raw: [UInt8], replayedAt: Int64? = nil,
+        replayedBy: String? = nil
+    ) {
+        self.id = id
+        self.at = at
+        self.reason = reason
+        self.detail = detail
+        self.raw = raw
         self.replayedAt = replayedAt
         self.replayedBy = replayedBy
     }
 
-    package var id: DeadLetterID {
-        DeadLetterID(topic: topic, partition: letter.partition, offset: letter.offset)
+    package init(topic: String, letter: DeadLetter) {
+        self.init(
+            id: DeadLetterID(topic: topic, partition: letter.partition, offset: letter.offset), at: letter.at,
+            reason: letter.reason.rawValue, detail: letter.detail, raw: letter.raw)
     }
 
     /// Newest first.
@@ -124,7 +149,7 @@ package struct DeadLetterQuery: Sendable {
             self.id = id
         }
 
-        package init(_ letter: StoredDeadLetter) { self.init(at: letter.letter.at, id: letter.id) }
+        package init(_ letter: StoredDeadLetter) { self.init(at: letter.at, id: letter.id) }
 
         package static func < (a: Self, b: Self) -> Bool {
             (a.at, a.id.topic, a.id.partition, a.id.offset) < (b.at, b.id.topic, b.id.partition, b.id.offset)

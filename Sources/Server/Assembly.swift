@@ -199,12 +199,7 @@ package final class Assembly: Sendable {
     private func checkSchema() async throws {
         do {
             try await postgres.probe()
-            let pending = try await Migrator(pool).pending()
-            guard !pending.isEmpty else { return }
-            throw TrimtabError(
-                "store.migrations_pending",
-                "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
-                remedy: "Run `trimtab migrate`, then start again.")
+            try await Migrator(pool).requireNothingPending()
         } catch let error as TrimtabError where ["store.unavailable", "store.refused"].contains(error.code) {
             logger.warning(
                 "PostgreSQL is away at start; serving with the last routing table", metadata: ["error": "\(error)"])

@@ -1,9 +1,11 @@
+import ControlAPI
 import Core
-import Foundation
+package import Foundation
 import Logging
 import Observability
 import PostgresClient
 import StateStore
+import StreamProcessing
 
 /// What the subcommands that run something call.
 package enum Commands {
@@ -23,6 +25,21 @@ package enum Commands {
     /// - Returns: the files that were applied.
     package static func migrate(_ source: SettingsSource) async throws -> [String] {
         try await withPool(Settings(source)) { try await Migrator($0).migrate() }
+    }
+
+    /// Counts a past range of the log again and compares it with live results.
+    ///
+    /// - Parameter range: Milliseconds since the epoch; `nil` goes on with the backfill `name`.
+    /// - Returns: The document that the control API answers.
+    package static func replay(_ source: SettingsSource, _ range: Range<Int64>?, name: String?) async throws -> Data {
+        let settings = try Settings(source)
+        let logger = makeLogger(settings.observability)
+        return try await withPool(settings) { pool in
+            try await Migrator(pool).requireNothingPending()
+            let run = BackfillRun(settings: settings, pool: pool, logger: logger, now: currentMilliseconds)
+            let (backfill, comparison) = try await run.run(range, name: name)
+            return try ControlAPI.document(backfill, comparison, settings.stream.processing.definitions)
+        }
     }
 
     /// Connections for one piece of work, after one short attempt, so that nobody waits for a server that is away.

@@ -136,14 +136,16 @@ struct CheckpointWriter {
         guard !feedback.isEmpty else { return [] }
         let inserted = try await connection.query(
             """
-            INSERT INTO feedback (id, window_start, request, at, name, value)
-            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::float8[])
+            INSERT INTO feedback (id, window_start, request, at, name, value, pair)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::float8[],
+                $7::uuid[])
             ON CONFLICT DO NOTHING RETURNING id
             """,
             [
                 PostgresArray(feedback.map(\.id)), PostgresArray(feedback.map(\.storedAt)),
                 PostgresArray(feedback.map(\.request)), PostgresArray(feedback.map(\.at)),
                 PostgresArray(feedback.map(\.name)), PostgresArray(feedback.map(\.value)),
+                PostgresArray(feedback.map(\.pair)),
             ])
         let fresh = try inserted.rows.map { try $0["id"] as UUIDv7 }
         return Set(feedback.map(\.id)).subtracting(fresh)

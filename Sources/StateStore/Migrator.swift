@@ -37,6 +37,7 @@ package struct Migration: Sendable {
         Migration(2, "stream", PackageResources._002_stream_sql),
         Migration(3, "windows", PackageResources._003_windows_sql),
         Migration(4, "tools", PackageResources._004_tools_sql),
+        Migration(5, "backfills", PackageResources._005_backfills_sql),
     ]
 }
 
@@ -72,6 +73,16 @@ package struct Migrator: Sendable {
                 return try missing(exists == true ? await applied(connection) : [:]).map(\.file)
             }
         }
+    }
+
+    /// - Throws: `TrimtabError` `store.migrations_pending` when the schema is behind this version.
+    package func requireNothingPending() async throws {
+        let pending = try await pending()
+        guard !pending.isEmpty else { return }
+        throw TrimtabError(
+            "store.migrations_pending",
+            "The database is \(pending.count) migration(s) behind: \(pending.joined(separator: ", ")).",
+            remedy: "Run `trimtab migrate`, then start again.")
     }
 
     private func applyAll() async throws -> [String] {

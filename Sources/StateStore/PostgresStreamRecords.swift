@@ -71,10 +71,8 @@ package struct PostgresStreamRecords: StreamRecords {
 
     private static func letter(_ row: PostgresRow) throws -> StoredDeadLetter {
         StoredDeadLetter(
-            topic: try row["topic"],
-            letter: DeadLetter(
-                partition: try row["partition"], offset: try row["offset"], at: try row["at"],
-                reason: try enumerated(try row["reason"]), detail: try row["detail"], raw: try row["raw"]),
+            id: DeadLetterID(topic: try row["topic"], partition: try row["partition"], offset: try row["offset"]),
+            at: try row["at"], reason: try row["reason"], detail: try row["detail"], raw: try row["raw"],
             replayedAt: try row["replayed_at"], replayedBy: try row["replayed_by"])
     }
 }

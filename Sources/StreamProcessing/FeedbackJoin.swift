@@ -12,7 +12,8 @@ struct FeedbackJoin {
     private let limit: Int
     private let limitMs: Int64
     private var recent: RecentMap<RequestRow>
-    private var seen: RecentMap<Void>
+    /// Ids of late, and whether one still counts or may count: what was refused may be sent again.
+    private var seen: RecentMap<Bool>
     /// In order of arrival.
     private(set) var pending: [PendingFeedback]
     private var joined: [AttributedFeedback] = []
@@ -26,22 +27,23 @@ struct FeedbackJoin {
         seen = RecentMap(bound: settings.recentFeedback)
         self.pending = pending
         storedBefore = (pending.last?.offset ?? -1) + 1
-        for entry in pending { seen.remember((), for: entry.feedback.id) }
+        for entry in pending { seen.remember(true, for: entry.feedback.id) }
     }
 
     /// Requests that are waited for, each once.
     var unresolved: [UUIDv7] { Array(Set(pending.map(\.feedback.request))).sorted() }
 
     mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: [WindowDefinition]) -> Refusal? {
-        guard seen[feedback.id] == nil else { return .duplicate }
-        seen.remember((), for: feedback.id)
+        guard seen[feedback.id] != true else { return .duplicate }
+        seen.remember(true, for: feedback.id)
         let entry = PendingFeedback(feedback: feedback, offset: offset, since: now)
         if let request = recent[feedback.request] {
             return join(entry, request, windows).map { .dead($0.0, $0.1, $0.2) }
         }
         pending.append(entry)
         guard pending.count > limit else { return nil }
-        return .dead(pending.removeFirst(), .requestUnknown, "More than \(limit) were waiting for their requests.")
+        let dead = refuse(pending.removeFirst(), .requestUnknown, "More than \(limit) were waiting for their requests.")
+        return .dead(dead.0, dead.1, dead.2)
     }
 
     /// A request has come: remembers it, and joins what waits for it.
@@ -73,7 +75,7 @@ struct FeedbackJoin {
             if let request = rows[entry.feedback.request] ?? recent[entry.feedback.request] {
                 if let refused = join(entry, request, windows) { dead.append(refused) }
             } else if expired(entry) {
-                dead.append((entry, .requestUnknown, "No request \(entry.feedback.request) is known."))
+                dead.append(refuse(entry, .requestUnknown, "No request \(entry.feedback.request) is known."))
             } else {
                 waiting.append(entry)
             }
@@ -82,11 +84,16 @@ struct FeedbackJoin {
         return dead
     }
 
+    private mutating func refuse(_ entry: PendingFeedback, _ reason: DeadLetter.Reason, _ detail: String) -> Dead {
+        seen.remember(false, for: entry.feedback.id)
+        return (entry, reason, detail)
+    }
+
     /// A key may only speak of its own requests; feedback without a key is an operator's.
     private mutating func join(_ entry: PendingFeedback, _ request: RequestRow, _ windows: [WindowDefinition]) -> Dead?
     {
         if let key = entry.feedback.key, key != request.virtualKey {
-            return (entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
+            return refuse(entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
         }
         joined.append(
             AttributedFeedback(entry.feedback, request: request, windows: windows.flatMap { $0.windows(of: request) }))

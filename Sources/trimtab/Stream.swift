@@ -5,7 +5,7 @@ import Foundation
 struct Stream: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "What the stream counts, how far it is, and what it could not count.",
-        subcommands: [Lag.self, Windows.self, DeadLetters.self])
+        subcommands: [Lag.self, Windows.self, Replay.self, DeadLetters.self])
 
     struct Lag: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -47,6 +47,29 @@ import Testing
         }
     }
 
+    /// One window of `per_model` as live traffic has it, and one of twice as many requests.
+    private static func fillBackfill(_ records: InMemoryStreamRecords) async {
+        await records.add(
+            Backfill(
+                job: "backfill-x", topic: "events", range: Fixture.start - 1..<Fixture.now + 60_000,
+                definitions: [Backfill.Definition(perModel, start: Fixture.start - 1)],
+                startedAt: Fixture.now - 5_000, finishedAt: Fixture.now - 4_000, note: "Complete."))
+        for partition in 0...1 {
+            var checkpoint = Checkpoint(state: PartitionState(partition: partition))
+            var aggregate = WindowAggregate(AggregateSelection(measures: [.latency], quantiles: [.latency]))
+            aggregate.requests = partition == 0 ? 2 : 4
+            for value in [100.0, 200] { aggregate[.latency].add(value, sketched: true) }
+            checkpoint.results = [
+                WindowResult(
+                    window: Window(start: Fixture.start, end: Fixture.start + 60_000),
+                    key: WindowKey(
+                        window: "per_model", route: "", modelKey: "m1", arm: .stable, policy: 0, others: ["team"]),
+                    partition: partition, pane: 0, closesAt: Fixture.start + 61_000, aggregate: aggregate)
+            ]
+            await records.add(checkpoint, job: "backfill-x", topic: "events", owner: "gw-1", now: Fixture.now - 4_000)
+        }
+    }
+
     private static var feedback: Feedback {
         Feedback(
             id: Fixture.id(50), request: Fixture.id(51), at: Fixture.start, name: "quality", value: 0.5, source: .user)
@@ -89,6 +112,42 @@ import Testing
                 #expect(try await server.send("GET", "/api/v1/windows?window=per_model&\(wrong)").status == 422)
             }
             #expect(try await server.send("GET", "/api/v1/windows?route=support-chat&kind=late").status == 422)
+        }
+    }
+
+    @Test func backfillsAreComparedAndForgotten() async throws {
+        try await TestServer.run(windows: [Self.perModel]) { server in
+            try await Self.fill(server.records)
+            await Self.fillBackfill(server.records)
+            let path = "/api/v1/stream/backfills"
+            let listed = try await server.send("GET", path, as: .viewer).items()
+            #expect(listed.count == 1 && listed[0]["job"] as? String == "backfill-x")
+            let one = try await server.send("GET", "\(path)/backfill-x", as: .viewer).json()
+            #expect((one["comparison"] as? [String: Int])?["equal"] == 1)
+            #expect((one["comparison"] as? [String: Int])?["differing"] == 1)
+            let difference = try #require((one["differences"] as? [[String: Any]])?.first)
+            #expect(difference["key"] as? [String: String] == ["model": "m1", "key": "team"])
+            #expect((difference["backfill"] as? [String: Int])?["requests"] == 4)
+            #expect(try await server.send("GET", "\(path)/backfill-y").status == 404)
+            #expect(try await server.send("DELETE", "\(path)/backfill-x", as: .viewer).status == 403)
+            #expect(try await server.send("DELETE", "\(path)/backfill-x", as: .operator).status == 204)
+            #expect(try await server.send("DELETE", "\(path)/backfill-x").status == 404)
+            #expect(await server.records.auditEntries.map(\.action) == ["backfill.delete"])
+        }
+    }
+
+    /// What the collector could not read was never a record of the log.
+    @Test func exportsAreNotReplayed() async throws {
+        try await TestServer.run { server in
+            var checkpoint = Checkpoint(state: PartitionState(partition: 0))
+            checkpoint.deadLetters = [
+                DeadLetter(partition: 0, offset: 1, at: 1, reason: .malformedExport, detail: "No spans.", raw: [1])
+            ]
+            await server.records.add(checkpoint, job: "otlp", topic: "spans", owner: "gw-1", now: 1)
+            let path = "/api/v1/stream/deadletters"
+            #expect(try await server.send("GET", "\(path)?reason=malformed_export").items().count == 1)
+            let refused = try await server.send("POST", "\(path)/spans:0:1:replay")
+            #expect(refused.status == 409 && refused.text.contains("deadletter.export"), "\(refused.text)")
         }
     }
 
@@ -152,13 +211,15 @@ import Testing
     @Test(.enabled(if: Program.isBuilt, "the program is not built")) func tablesForPeople() async throws {
         try await TestServer.run(windows: [Self.perModel]) { server in
             try await Self.fill(server.records)
+            await Self.fillBackfill(server.records)
             let to = String(Fixture.now)
             var text = ""
             for arguments in [
-                ["stream", "lag"], ["stream", "windows"],
+                ["stream", "lag", "--job", "main"], ["stream", "windows"],
                 ["stream", "windows", "--window", "per_model", "--key", "model=m1", "--to", to],
                 ["stream", "deadletters", "list", "--limit", "2"], ["stream", "deadletters", "show", "events:1:7"],
-                ["stream", "deadletters", "replay", "events:0:8"],
+                ["stream", "deadletters", "replay", "events:0:8"], ["stream", "replay", "list"],
+                ["stream", "replay", "show", "backfill-x"], ["stream", "replay", "delete", "backfill-x"],
             ] {
                 let (status, said) = try await Program.run(arguments, server)
                 #expect(status == 0, "\(arguments): \(said)")
@@ -172,6 +233,8 @@ import Testing
                 (["stream", "deadletters", "replay", "events:0:7"], 64, "would be refused again"),
                 (["stream", "deadletters", "replay", "events:0:8"], 64, "--again"),
                 (["stream", "deadletters", "replay", "a:0:1", "a:0:2"], 64, "Add --yes"),
+                (["stream", "replay", "show", "backfill-x"], 64, "There is no backfill"),
+                (["stream", "replay", "--from", "5", "--to", "4"], 64, "must lie before"),
             ]
             for (arguments, wanted, words) in failures {
                 let (status, said) = try await Program.run(arguments, server)

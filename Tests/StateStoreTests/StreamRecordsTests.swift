@@ -69,7 +69,7 @@ struct StreamRecordsTests {
             #expect(try await store.deadLetters(DeadLetterQuery(reason: .late)).count == 2)
             #expect(try await store.deadLetters(DeadLetterQuery(range: 1_001..<1_002)).count == 2)
             let id = DeadLetterID(topic: "events", partition: 1, offset: 2)
-            #expect(try await store.deadLetter(id)?.letter.raw == [0xff, 2])
+            #expect(try await store.deadLetter(id)?.raw == [0xff, 2])
             try await store.markReplayed(id, by: "ann", now: 9, again: false, detail: "")
             #expect(try await store.deadLetter(id)?.replayedBy == "ann")
             await #expect(throws: TrimtabError.self) {

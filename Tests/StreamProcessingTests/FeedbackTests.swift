@@ -58,6 +58,37 @@ import Testing
         #expect(checkpoint.deadLetters.map(\.reason) == [.notOwnRequest])
     }
 
+    @Test("What was refused may be sent again, once its request is known")
+    func refusedAndSentAgain() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.pendingFeedbackMs = 1_000 })
+        processor.feed([Make.feedback(1, on: 1)])
+        _ = processor.checkpoint()
+        processor.resolve([:], now: Make.start + 1_000)
+        #expect(processor.checkpoint().deadLetters.map(\.reason) == [.requestUnknown])
+        processor.feed([canary(1), Make.feedback(1, on: 1), Make.feedback(1, on: 1)])
+        #expect(processor.checkpoint().feedback.count == 1 && processor.counts.duplicates == 1)
+    }
+
+    @Test("Feedback is counted by the variant of its request's prompt, also when the request is looked up")
+    func byVariant() throws {
+        let definition = WindowDefinition(
+            name: "variants", key: [.variant, .arm], assigner: .tumbling(size: 1_000),
+            aggregates: AggregateSelection(measures: [.cost], feedback: true))
+        #expect(definition.problem == nil)
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.windows = [definition] })
+        let request = Make.request(1, at: 0) {
+            $0.variant = "short"
+            $0.arm = .candidate
+        }
+        processor.feed([request, Make.feedback(1, on: 1, value: 0.5), Make.feedback(2, on: 7, value: 0.25)])
+        guard case .request(var late) = request else { return }
+        late.id = Make.id(7)
+        processor.resolve([Make.id(7): RequestRow(late)], now: Make.start)
+        let deltas = processor.checkpoint().feedbackDeltas().filter { $0.key.window == "variants" }
+        #expect(deltas.map(\.key.others) == [["short"]] && deltas.map(\.key.arm) == [.candidate])
+        #expect(deltas.map(\.values.sum) == [0.75])
+    }
+
     @Test("Feedback waits for its request: for one still to come, and for one that is looked up")
     func waits() throws {
         let processor = PartitionProcessor(partition: 0, settings: Make.settings())

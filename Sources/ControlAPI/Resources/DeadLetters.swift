@@ -40,7 +40,7 @@ extension ControlAPI {
         }
         let found = try await records.deadLetters(query)
         let page = found.prefix(limit)
-        let next = found.count > limit ? page.last.map { "\($0.letter.at)@\($0.id)" } : nil
+        let next = found.count > limit ? page.last.map { "\($0.at)@\($0.id)" } : nil
         return Answer.json(Page(items: page.map { DeadLetterView($0, whole: false) }, nextCursor: next))
     }
 
@@ -59,6 +59,13 @@ extension ControlAPI {
         let stored = try await deadLetter(call)
         let again = body.again ?? false
         if let before = stored.replayedAt, !again { throw DeadLetterFault.replayed(stored.id, at: before) }
+        if stored.reason == DeadLetter.Reason.malformedExport.rawValue, body.raw == nil {
+            throw Problem(
+                status: 409, code: "deadletter.export",
+                detail:
+                    "'\(stored.id.topic)' is a topic of OpenTelemetry exports: its payload is no record of the log.",
+                remedy: "Send a corrected export to that topic, or to the collector over HTTP.")
+        }
         let event = try readable(stored, corrected: body.raw.map { Array($0.utf8) })
         guard let append = hooks.append else {
             throw Problem(
@@ -70,7 +77,7 @@ extension ControlAPI {
         // Marked first: should the process end in between, the record is missing, which can be mended, and not doubled.
         try await records.markReplayed(
             stored.id, by: call.actor, now: hooks.now(), again: again,
-            detail: body.raw == nil ? "\(stored.letter.reason.rawValue)" : "\(stored.letter.reason.rawValue), corrected"
+            detail: body.raw == nil ? stored.reason : "\(stored.reason), corrected"
         )
         append(event)
         return Answer.json(DeadLetterView(try await deadLetter(call), whole: false), status: 202)
@@ -78,7 +85,7 @@ extension ControlAPI {
 
     /// What the record says, if this version can read it.
     private func readable(_ stored: StoredDeadLetter, corrected: [UInt8]?) throws -> LogEvent {
-        let bytes = corrected ?? stored.letter.raw
+        let bytes = corrected ?? stored.raw
         let decoder = EventDecoder()
         var failures: [EventError] = []
         for kind in [LogEvent.Kind.request, .feedback] {
@@ -97,10 +104,10 @@ extension ControlAPI {
     /// - Throws: `Problem` when the reason for which the record was refused still stands.
     private func checkStands(_ stored: StoredDeadLetter, _ event: LogEvent) async throws {
         let reason: String
-        switch stored.letter.reason {
+        switch DeadLetter.Reason(rawValue: stored.reason) {
         case .late:
             let watermarks = try await records.partitions()
-                .filter { $0.topic == stored.topic && !$0.job.hasPrefix(StreamJob.backfillPrefix) }.map(\.watermark)
+                .filter { $0.topic == stored.id.topic && !$0.job.hasPrefix(StreamJob.backfillPrefix) }.map(\.watermark)
             guard let newest = watermarks.compactMap({ $0 }).max() else { return }
             let taken = settings.windows.contains { $0.takes(event.at, at: newest) }
             if taken { return }
@@ -113,7 +120,7 @@ extension ControlAPI {
         }
         throw Problem(
             status: 409, code: "deadletter.refused",
-            detail: "The record would be refused again (\(stored.letter.reason.rawValue)): \(reason).",
+            detail: "The record would be refused again (\(stored.reason)): \(reason).",
             remedy: "Give a corrected record: `trimtab stream deadletters replay \(stored.id) --raw FILE`.")
     }
 }
@@ -157,15 +164,14 @@ private struct DeadLetterView: Encodable {
     let raw, hex: String?
 
     init(_ stored: StoredDeadLetter, whole: Bool) {
-        let letter = stored.letter
         (id, topic, partition, offset, at) = (
-            stored.id.description, stored.topic, letter.partition, letter.offset, letter.at
+            stored.id.description, stored.id.topic, stored.id.partition, stored.id.offset, stored.at
         )
-        (reason, detail, bytes) = (letter.reason.rawValue, letter.detail, letter.raw.count)
+        (reason, detail, bytes) = (stored.reason, stored.detail, stored.raw.count)
         (replayedAt, replayedBy) = (stored.replayedAt, stored.replayedBy)
-        let text = whole ? String(validating: letter.raw, as: UTF8.self) : nil
+        let text = whole ? String(validating: stored.raw, as: UTF8.self) : nil
         raw = text
-        hex = whole && text == nil ? letter.raw.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() : nil
+        hex = whole && text == nil ? stored.raw.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() : nil
     }
 
     enum CodingKeys: String, CodingKey {

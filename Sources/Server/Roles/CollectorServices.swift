@@ -6,6 +6,7 @@ import NIOCore
 import Observability
 import ServiceLifecycle
 import StateStore
+import StreamProcessing
 import Telemetry
 
 extension Assembly {
@@ -55,7 +56,7 @@ extension DeadLetterStore.Row {
     init(_ payload: UnreadablePayload) {
         self.init(
             topic: payload.topic, partition: payload.partition, offset: payload.offset, at: payload.at,
-            reason: "malformed_export", detail: payload.detail, raw: payload.raw)
+            reason: DeadLetter.Reason.malformedExport.rawValue, detail: payload.detail, raw: payload.raw)
     }
 }
 

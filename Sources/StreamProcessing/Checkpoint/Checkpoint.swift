@@ -61,6 +61,8 @@ package struct DeadLetter: Sendable, Equatable {
         case repeatedField = "repeated_field"
         case unsupportedVersion = "unsupported_version"
         case unknownKind = "unknown_kind"
+        /// A payload of the collector's own topic, which no stream has read.
+        case malformedExport = "malformed_export"
         case requestUnknown = "request_unknown"
         case notOwnRequest = "not_own_request"
     }
@@ -78,6 +80,8 @@ package struct AttributedFeedback: Sendable, Equatable {
     package var candidateWeight: Double?
     package var name: String
     package var value: Double
+    /// The other request of a comparing judgement.
+    package var pair: UUIDv7?
 
     package init(_ feedback: Feedback, request: RequestRow, windows: [WindowID]) {
         id = feedback.id
@@ -88,6 +92,7 @@ package struct AttributedFeedback: Sendable, Equatable {
         candidateWeight = request.candidateWeight
         name = feedback.name
         value = feedback.value
+        pair = feedback.pair
     }
 }
 

@@ -86,8 +86,8 @@ package enum WindowDimension: String, Sendable, CaseIterable {
     /// Whether the table of requests knows it, so that late feedback finds its window.
     var isKeptWithRequests: Bool {
         switch self {
-        case .route, .model, .arm, .policy, .key: true
-        case .provider, .credential, .project, .variant, .domain, .session: false
+        case .route, .model, .arm, .policy, .key, .variant: true
+        case .provider, .credential, .project, .domain, .session: false
         }
     }
 
@@ -125,8 +125,11 @@ extension WindowDefinition {
         let typed = request.key.keeping(key)
         var others: [String] = []
         for dimension in key where !dimension.isTyped {
-            guard dimension == .key else { return [] }
-            others.append(request.virtualKey ?? "")
+            switch dimension {
+            case .key: others.append(request.virtualKey ?? "")
+            case .variant: others.append(request.variant ?? "")
+            default: return []
+            }
         }
         let key = WindowKey(
             window: name, route: typed.route, modelKey: typed.modelKey, arm: typed.arm, policy: typed.policy,

@@ -60,6 +60,10 @@ package struct RequestRow: Sendable, Equatable {
     package var step: Int?
     package var candidateWeight: Double?
     package var propensity: Double?
+    /// The prompt's variant.
+    package var variant: String?
+    /// The request that this one, a shadow, repeats.
+    package var shadowOf: UUIDv7?
     package var outcome: Outcome
     package var cost: NanoUSD?
     package var totalMs: Double
@@ -68,7 +72,8 @@ package struct RequestRow: Sendable, Equatable {
 
     package init(
         id: UUIDv7, at: Int64, key: WindowKey, virtualKey: String?, rollout: UUIDv7?, step: Int?,
-        candidateWeight: Double?, propensity: Double?, outcome: Outcome, cost: NanoUSD?, totalMs: Double
+        candidateWeight: Double?, propensity: Double?, variant: String? = nil, shadowOf: UUIDv7? = nil,
+        outcome: Outcome, cost: NanoUSD?, totalMs: Double
     ) {
         self.id = id
         self.at = at
@@ -78,6 +83,8 @@ package struct RequestRow: Sendable, Equatable {
         self.step = step
         self.candidateWeight = candidateWeight
         self.propensity = propensity
+        self.variant = variant
+        self.shadowOf = shadowOf
         self.outcome = outcome
         self.cost = cost
         self.totalMs = totalMs
@@ -92,6 +99,8 @@ package struct RequestRow: Sendable, Equatable {
         step = record.step
         candidateWeight = record.candidateWeight
         propensity = record.propensity
+        variant = record.variant
+        shadowOf = record.shadowOf
         outcome = record.outcome
         cost = record.cost
         totalMs = record.totalMs
