@@ -150,6 +150,8 @@ package final class PartitionProcessor {
             return pane
         }
         swap(&checkpoint.requests, &requests)
+        // As many come again, so that the array is not copied as it grows.
+        requests.reserveCapacity(checkpoint.requests.count)
         swap(&checkpoint.deadLetters, &deadLetters)
         evidence.removeAll(keepingCapacity: true)
         return checkpoint
@@ -167,7 +169,7 @@ package final class PartitionProcessor {
     }
 
     /// - Parameter raw: The record as it lies in the log, for the dead letters; encoded anew where it is not at hand.
-    func process(_ record: RequestRecord, offset: Int64, now: Int64, raw: ArraySlice<UInt8>? = nil) {
+    func process(_ record: borrowing RequestRecord, offset: Int64, now: Int64, raw: ArraySlice<UInt8>? = nil) {
         guard accept(offset), isNew(record.producer, record.seq, offset) else { return }
         guard !clock.isTooFarAhead(record.at, now: now) else {
             let ahead = record.at.subtractingSaturating(now)
@@ -194,7 +196,7 @@ package final class PartitionProcessor {
     }
 
     /// Counts a request in the windows of every definition; false if it was too late for all of them.
-    private func count(_ record: RequestRecord, _ key: WindowKey, now: Int64) -> Bool {
+    private func count(_ record: borrowing RequestRecord, _ key: WindowKey, now: Int64) -> Bool {
         var isLate = true
         for (place, windows) in operators.enumerated() {
             let own = place == 0 ? key : definitions[place].groupKey(of: record, requests: key)
@@ -209,7 +211,7 @@ package final class PartitionProcessor {
         return !isLate
     }
 
-    private func count(_ record: RequestRecord, _ key: EvidenceKey) {
+    private func count(_ record: borrowing RequestRecord, _ key: EvidenceKey) {
         let weight = record.candidateWeight ?? 0
         let fresh = EvidencePane(
             key: key, partition: partition, number: 0, candidateWeight: weight, counts: EvidenceCounts())

@@ -14,17 +14,22 @@ import Core
 
     let document = JSONDocument()
     /// The request in work; kept so that texts which come again stay in place, and behind a pointer of its own so that it
-    /// is never copied. Only `withRequest` touches it, and a decoder is one thread's, so no two accesses can meet.
-    private let scratch: UnsafeMutablePointer<RequestRecord>
+    /// is never copied. Only the reading of a request touches it, and a decoder is one thread's, so no two accesses can meet.
+    let scratch: UnsafeMutablePointer<RequestRecord>
+    /// Which names it holds, by field; as `JSONDocument.name` has it.
+    let held: UnsafeMutablePointer<UInt64>
 
     package init() {
         unsafe scratch = .allocate(capacity: 1)
         unsafe scratch.initialize(to: .blank)
+        unsafe held = .allocate(capacity: RequestField.allCases.count)
+        unsafe held.initialize(repeating: 0, count: RequestField.allCases.count)
     }
 
     deinit {
         unsafe scratch.deinitialize(count: 1)
         unsafe scratch.deallocate()
+        unsafe held.deallocate()
     }
 
     package func decode(_ bytes: [UInt8], kind: LogEvent.Kind) throws(EventError) -> LogEvent {
@@ -44,7 +49,7 @@ import Core
 
     /// Decodes a request and hands it to `body` where it lies, because a record is large to copy.
     package func withRequest(
-        _ bytes: [UInt8], _ part: Range<Int>, _ body: (inout RequestRecord) -> Void
+        _ bytes: [UInt8], _ part: Range<Int>, _ body: (borrowing RequestRecord) -> Void
     ) throws(EventError) {
         let outcome = unsafe bytes.withUnsafeBytes { raw in
             Result { () throws(EventError) in
@@ -53,16 +58,20 @@ import Core
         }
         try outcome.get()
         try unsafe request(into: &scratch.pointee)
-        unsafe body(&scratch.pointee)
+        unsafe Self.lend(&scratch.pointee, to: body)
+    }
+
+    /// Read through its pointer, the record would be copied first.
+    private static func lend(_ record: inout RequestRecord, to body: (borrowing RequestRecord) -> Void) {
+        body(record)
     }
 
     package func decode(_ bytes: UnsafeRawBufferPointer, kind: LogEvent.Kind) throws(EventError) -> LogEvent {
         switch kind {
         case .request:
-            var record = RequestRecord.blank
             unsafe try document.parse(bytes, Self.requestSchema)
-            try request(into: &record)
-            return .request(record)
+            unsafe try request(into: &scratch.pointee)
+            return .request(unsafe scratch.pointee)
         case .feedback:
             unsafe try document.parse(bytes)
             return .feedback(try feedback())
@@ -70,7 +79,7 @@ import Core
     }
 
     func feedback() throws(EventError) -> Feedback {
-        var fields = KnownFields(of: 0, in: document, Self.feedbackFields)
+        var fields = KnownFields(of: JSONDocument.root, in: document, Self.feedbackFields)
         var version: Int64?
         var id: UUIDv7?, request: UUIDv7?, at: Int64?, name: String?, value: Double?, source: Feedback.Source?
         var pair: UUIDv7?, comment: String?, key: String?, producer = "", seq: Int64 = 0

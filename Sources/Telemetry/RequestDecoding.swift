@@ -169,20 +169,28 @@ extension EventDecoder {
     private func name(
         _ field: RequestField, into target: inout String, default absent: String?
     ) throws(EventError) {
-        guard let index = document.index(of: field) else {
-            guard let absent else { throw Self.missing(field) }
-            return target = absent
+        if let index = document.index(of: field) {
+            guard unsafe document.name(index, into: &target, held: &held[field.rawValue]) else {
+                throw Self.badName(field)
+            }
+        } else if let absent {
+            target = absent
+            unsafe held[field.rawValue] = 0
+        } else {
+            throw Self.missing(field)
         }
-        guard document.name(index, into: &target) else { throw Self.badName(field) }
     }
 
     @inline(__always)
     private func name(_ field: RequestField, into target: inout String?) throws(EventError) {
-        guard let index = document.index(of: field) else {
-            if target != nil { target = nil }
-            return
+        if let index = document.index(of: field) {
+            guard unsafe document.name(index, into: &target, held: &held[field.rawValue]) else {
+                throw Self.badName(field)
+            }
+        } else if target != nil {
+            target = nil
+            unsafe held[field.rawValue] = 0
         }
-        guard document.name(index, into: &target) else { throw Self.badName(field) }
     }
 
     static func badName(_ field: RequestField) -> EventError {

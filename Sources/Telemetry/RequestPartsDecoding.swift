@@ -60,8 +60,7 @@ extension EventDecoder {
 
     func tags(_ object: Int) throws(EventError) -> [String: String] {
         var tags: [String: String] = [:]
-        var index = object + 1
-        while index < document.next(object) {
+        for index in document.values(of: object) {
             guard let name = unsafe StringInterner.make(document.key(index)), let value = document.string(index) else {
                 throw EventError(.badValue, "tags must be texts of at most 4096 bytes without U+0000.")
             }
@@ -71,7 +70,6 @@ extension EventDecoder {
             guard tags.count <= Self.mostTags else {
                 throw EventError(.badValue, "tags must be at most \(Self.mostTags).")
             }
-            index = document.next(index)
         }
         return tags
     }
@@ -79,13 +77,11 @@ extension EventDecoder {
     func attempts(_ array: Int) throws(EventError) -> [RequestRecord.Attempt] {
         guard document.type(array) == TT_JSON_ARRAY else { throw Self.bad(.attempts, "an array") }
         var attempts: [RequestRecord.Attempt] = []
-        var index = array + 1
-        while index < document.next(array) {
+        for index in document.values(of: array) {
             guard attempts.count < Self.mostAttempts, document.type(index) == TT_JSON_OBJECT else {
                 throw Self.bad(.attempts, "at most 64 objects")
             }
             attempts.append(try attempt(index))
-            index = document.next(index)
         }
         return attempts
     }

@@ -42,6 +42,7 @@ enum StreamEngineBench {
         var total = Reference(rate: 0)
         var record = RequestRecord.blank
         let document = JSONDocument()
+        var held = Held()
         func collect() {
             for result in windows.drain().results {
                 total.records += Int(result.aggregate.requests)
@@ -52,7 +53,8 @@ enum StreamEngineBench {
         let size = ReferenceEvents.bytesPerEvent + 1
         try bytes.withUnsafeBytes { raw in
             for start in stride(from: 0, to: raw.count, by: size) {
-                try read(UnsafeRawBufferPointer(rebasing: raw[start..<(start + size - 1)]), document, into: &record)
+                let event = UnsafeRawBufferPointer(rebasing: raw[start..<(start + size - 1)])
+                try read(event, document, into: &record, &held)
                 _ = windows.add(record, key: keys.key(of: record), now: 0)
                 clock.observe(record.at, now: 0)
                 if let watermark = clock.watermark { windows.advance(to: watermark) }
@@ -64,24 +66,35 @@ enum StreamEngineBench {
         return total
     }
 
+    private enum ReferenceField: Int, DocumentField {
+        case ts, route, model, provider, latency
+        static let paths = ["ts", "route", "model", "provider", "latency_ms"]
+    }
+    private static let schema = DocumentSchema<ReferenceField>()
+
+    /// The names that a record holds, as `JSONDocument.name` has it.
+    private struct Held {
+        var route: UInt64 = 0
+        var model: UInt64 = 0
+        var provider: UInt64 = 0
+    }
+
     private static func read(
-        _ bytes: UnsafeRawBufferPointer, _ document: JSONDocument, into record: inout RequestRecord
+        _ bytes: UnsafeRawBufferPointer, _ document: JSONDocument, into record: inout RequestRecord,
+        _ held: inout Held
     ) throws {
-        try document.parse(bytes)
-        var index = 1
-        let end = document.next(0)
-        while index < end {
-            let key = document.key(index)
-            switch (key.count, key.first) {
-            case (2, UInt8(ascii: "t")): record.at = document.integer(index) ?? 0
-            case (5, UInt8(ascii: "r")): _ = document.name(index, into: &record.route)
-            case (5, UInt8(ascii: "m")): _ = document.name(index, into: &record.model)
-            case (8, UInt8(ascii: "p")): _ = document.name(index, into: &record.provider)
-            case (10, UInt8(ascii: "l")): record.totalMs = document.number(index) ?? 0
-            default: break
-            }
-            index = document.next(index)
-        }
+        try document.parse(bytes, schema)
+        guard let at = document.index(of: ReferenceField.ts).flatMap(document.integer),
+            let latency = document.index(of: ReferenceField.latency).flatMap(document.number),
+            let route = document.index(of: ReferenceField.route),
+            let model = document.index(of: ReferenceField.model),
+            let provider = document.index(of: ReferenceField.provider),
+            document.name(route, into: &record.route, held: &held.route),
+            document.name(model, into: &record.model, held: &held.model),
+            document.name(provider, into: &record.provider, held: &held.provider)
+        else { throw TrimtabError("bench.stream", "This is no reference event.", remedy: "This is a defect.") }
+        record.at = at
+        record.totalMs = latency
     }
 
     // MARK: The product's own record

@@ -68,7 +68,9 @@ import Testing
 
     /// C is called in one place for each library, where every unsafe operation is spelled.
     @Test func onlyWrappersImportC() {
-        let wrappers = ["CPostgres": "PostgresClient", "CKafka": "KafkaClient", "CSimdJSON": "Telemetry", "CZlib": "Compression"]
+        let wrappers = [
+            "CPostgres": "PostgresClient", "CKafka": "KafkaClient", "CSimdJSON": "Telemetry", "CZlib": "Compression",
+        ]
         for (module, wrapper) in wrappers {
             let found = Self.offences("Sources") { path, line in
                 line.hasSuffix("import \(module)") && !path.hasPrefix("Sources/\(wrapper)/")

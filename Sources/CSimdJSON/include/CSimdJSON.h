@@ -1,4 +1,5 @@
-// A small C face of simdjson's DOM parser: one call validates a document and lays it out flat.
+// Reads JSON: simdjson finds the tokens and checks the encoding, and one walk over them checks the grammar, lays the values
+// out and finds the known fields.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -12,15 +13,17 @@ extern "C" {
 
 typedef struct tt_json_parser tt_json_parser;
 
+// The types of values.
 enum {
-    TT_JSON_NULL = 0,
-    TT_JSON_FALSE = 1,
-    TT_JSON_TRUE = 2,
-    TT_JSON_INTEGER = 3, // fits int64
-    TT_JSON_NUMBER = 4,  // anything else numeric
-    TT_JSON_STRING = 5,
-    TT_JSON_ARRAY = 6,
-    TT_JSON_OBJECT = 7
+    TT_JSON_NULL = 'n',
+    TT_JSON_FALSE = 'f',
+    TT_JSON_TRUE = 't',
+    TT_JSON_INTEGER = 'l',  // fits int64
+    TT_JSON_UNSIGNED = 'u', // only beyond int64
+    TT_JSON_NUMBER = 'd',
+    TT_JSON_STRING = '"',
+    TT_JSON_ARRAY = '[',
+    TT_JSON_OBJECT = '{'
 };
 
 enum {
@@ -28,25 +31,21 @@ enum {
     TT_JSON_MALFORMED = 1,
     TT_JSON_TOO_DEEP = 2,
     TT_JSON_TOO_LONG = 3,
-    TT_JSON_TOO_MANY_VALUES = 4,
-    TT_JSON_NO_MEMORY = 5,
+    TT_JSON_NO_MEMORY = 4,
+    TT_JSON_NO_OBJECT = 5,
     TT_JSON_REPEATED = 6 // a field of the schema stands twice
 };
 
-// One value. Keys and texts are UTF-8 with escapes resolved, not terminated, and owned by the parser: they live until
-// its next call. Only what belongs to the type is set.
+// A parsed document, an object: a word for each value, with its type in the highest byte. A number's value is the next
+// word; an array or object says in its lowest 32 bits where what follows it is; a text has the place of its bytes, UTF-8
+// with escapes resolved, in its lowest 28 bits, and their number in the 28 above. A field is its name, a text, and then its
+// value. The document itself is the first word. The parser owns it all until its next call.
 typedef struct {
-    const uint8_t *_Nullable key; // NULL for an array's elements and the document itself
-    const uint8_t *_Nullable text;
-    int64_t integer;
-    double number; // for both kinds of number
-    uint32_t key_length;
-    uint32_t text_length;
-    uint32_t next; // index behind this value and all that is in it
-    uint32_t type;
-} tt_json_token;
+    const uint64_t *_Nullable tape;
+    const uint8_t *_Nullable bytes;
+} tt_json_document;
 
-// Documents longer than max_length or nested deeper than max_depth are refused.
+// Documents longer than max_length, which is below 2^28, or nested deeper than max_depth are refused.
 tt_json_parser *_Nonnull tt_json_parser_make(size_t max_length, size_t max_depth) TT_NOEXCEPT;
 void tt_json_parser_free(tt_json_parser *_Nonnull parser) TT_NOEXCEPT;
 
@@ -61,15 +60,11 @@ tt_json_schema *_Nullable tt_json_schema_make(const char *_Nonnull const *_Nonnu
 
 void tt_json_schema_free(tt_json_schema *_Nonnull schema) TT_NOEXCEPT;
 
-// As tt_json_parse, and sets fields[n] to the index of field n's token, 0 where it is absent or null. fields has
-// TT_JSON_MOST_FIELDS places. *repeated is the field that TT_JSON_REPEATED is about.
-int32_t tt_json_parse_fields(tt_json_parser *_Nonnull parser, const tt_json_schema *_Nonnull schema,
-                             const uint8_t *_Nullable bytes, size_t length, tt_json_token *_Nonnull tokens,
-                             uint32_t capacity, uint32_t *_Nonnull fields, uint32_t *_Nonnull repeated) TT_NOEXCEPT;
-
-// Lays the document out in tokens, parents before their children. Sets *count only if it returns TT_JSON_OK.
-int32_t tt_json_parse(tt_json_parser *_Nonnull parser, const uint8_t *_Nullable bytes, size_t length,
-                      tt_json_token *_Nonnull tokens, uint32_t capacity, uint32_t *_Nonnull count) TT_NOEXCEPT;
+// Sets *document if it returns TT_JSON_OK. With a schema it sets fields[n], of TT_JSON_MOST_FIELDS, to where field n's value
+// is, 0 where it is absent or null; *repeated is the field that TT_JSON_REPEATED is about.
+int32_t tt_json_parse(tt_json_parser *_Nonnull parser, const tt_json_schema *_Nullable schema,
+                      const uint8_t *_Nullable bytes, size_t length, tt_json_document *_Nonnull document,
+                      uint32_t *_Nonnull fields, uint32_t *_Nonnull repeated) TT_NOEXCEPT;
 
 #ifdef __cplusplus
 }

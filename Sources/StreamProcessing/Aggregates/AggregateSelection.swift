@@ -13,7 +13,7 @@ package enum Measured: String, Sendable, CaseIterable {
     case ttft = "ttft_ms"
     case overhead = "overhead_ms"
 
-    func value(of record: RequestRecord) -> Double? {
+    func value(of record: borrowing RequestRecord) -> Double? {
         switch self {
         case .cost: record.cost.map { Double($0.value) }
         case .inputTokens: record.tokens.map { Double($0.input) }
@@ -86,7 +86,7 @@ package struct AggregateSelection: Sendable, Equatable {
 package enum CountedItem: String, Sendable, CaseIterable {
     case user, session, key, project, route, model, target, variant, domain
 
-    func value(of record: RequestRecord) -> String? {
+    func value(of record: borrowing RequestRecord) -> String? {
         switch self {
         case .user: record.user
         case .session: record.session

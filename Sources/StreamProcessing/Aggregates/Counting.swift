@@ -3,7 +3,7 @@ import Statistics
 package import Telemetry
 
 extension EvidenceCounts {
-    mutating func add(_ record: RequestRecord) {
+    mutating func add(_ record: borrowing RequestRecord) {
         requests += 1
         if record.outcome.isFailure { failures += 1 }
         if let error = record.error { errors[error, default: 0] += 1 }
@@ -51,15 +51,16 @@ package struct WindowKeyCache {
             self.key = key
         }
     }
-    private static let places = 16_384
-    private var entries = [Entry?](repeating: nil, count: places)
+    private static let bits = 14
+    private var entries = [Entry?](repeating: nil, count: 1 << bits)
 
     package init() {}
 
-    package mutating func key(of record: RequestRecord) -> WindowKey {
+    package mutating func key(of record: borrowing RequestRecord) -> WindowKey {
         guard let provider = record.provider, let model = record.model else { return WindowKey(record) }
         let policy = record.policy ?? 0
-        let place = Int(truncatingIfNeeded: mix(record.route) &* 31 &+ mix(model) &+ UInt64(policy)) & (Self.places - 1)
+        let mixed = (mix(record.route) &* 31 &+ mix(model) &+ UInt64(policy)) &* 0x9E37_79B9_7F4A_7C15
+        let place = Int(mixed >> UInt64(64 - Self.bits))
         if let entry = entries[place], entry.model == model, entry.key.route == record.route,
             entry.provider == provider, entry.key.arm == record.arm, entry.key.policy == policy
         {
@@ -70,13 +71,10 @@ package struct WindowKeyCache {
         return key
     }
 
-    /// Of the length and the last bytes: where names differ most.
+    /// Of how a name is stored, which is the same for the same name from one reader: a miss costs time only.
     private func mix(_ name: String) -> UInt64 {
-        var name = name
-        return name.withUTF8 { bytes in
-            var mixed = UInt64(bytes.count)
-            for byte in bytes.suffix(4) { mixed = mixed &* 37 &+ UInt64(byte) }
-            return mixed
+        withUnsafeBytes(of: name) {
+            $0.loadUnaligned(as: UInt64.self) ^ $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
         }
     }
 }

@@ -124,7 +124,7 @@ struct AggregatePlan {
 
     func make() -> WindowAggregate { empty }
 
-    func add(_ record: RequestRecord, to aggregate: inout WindowAggregate) {
+    func add(_ record: borrowing RequestRecord, to aggregate: inout WindowAggregate) {
         aggregate.requests += 1
         if record.outcome.isFailure { aggregate.failures += 1 }
         if selection.errors, let error = record.error { aggregate.errors[error, default: 0] += 1 }

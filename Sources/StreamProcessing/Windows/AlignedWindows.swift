@@ -8,8 +8,7 @@ final class AlignedWindows: WindowOperator {
     /// The slots of one span, a window or a pane.
     private final class Table {
         let span: Window
-        var places: [WindowKey: Int] = [:]
-        var keys: [WindowKey] = []
+        private(set) var keys = KeyTable()
         var slots: [WindowSlot] = []
         /// Places of slots that changed since the last drain.
         var changed: [Int] = []
@@ -17,14 +16,17 @@ final class AlignedWindows: WindowOperator {
         init(_ span: Window) { self.span = span }
 
         func place(of key: WindowKey, mostKeys: Int, other: WindowKey, empty: WindowAggregate) -> Int {
-            if let place = places[key] { return place }
+            if let place = keys.place(of: key) { return place }
             guard slots.count < mostKeys || key == other else {
                 return place(of: other, mostKeys: mostKeys, other: other, empty: empty)
             }
-            places[key] = slots.count
-            keys.append(key)
-            slots.append(WindowSlot(empty))
+            add(key, WindowSlot(empty))
             return slots.count - 1
+        }
+
+        func add(_ key: WindowKey, _ slot: WindowSlot) {
+            keys.append(key)
+            slots.append(slot)
         }
 
         func touch(_ place: Int) {
@@ -71,9 +73,7 @@ final class AlignedWindows: WindowOperator {
         for held in open {
             let isPane = paned && held.window.end - held.window.start == grid.pane
             let table = isPane ? pane(held.window) : window(held.window)
-            table.places[held.key] = table.slots.count
-            table.keys.append(held.key)
-            table.slots.append(WindowSlot(held))
+            table.add(held.key, WindowSlot(held))
         }
         nextClock = .min
         updateDeadline()
@@ -81,7 +81,7 @@ final class AlignedWindows: WindowOperator {
 
     var openCount: Int { (paned ? panes : windows).values.reduce(0) { $0 + $1.slots.count } }
 
-    func add(_ record: RequestRecord, key: WindowKey, now: Int64) -> Placement {
+    func add(_ record: borrowing RequestRecord, key: WindowKey, now: Int64) -> Placement {
         let timestamp = record.at
         guard let last = grid.latestWindow(of: timestamp) else { return .unassigned }
         guard definition.purgeTime(last) > watermark else { return .late }
@@ -161,13 +161,13 @@ final class AlignedWindows: WindowOperator {
         return table
     }
 
-    private func add(_ record: RequestRecord, to table: Table, _ key: WindowKey) {
+    private func add(_ record: borrowing RequestRecord, to table: Table, _ key: WindowKey) {
         let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
         plan.add(record, to: &table.slots[place].aggregate)
         table.touch(place)
     }
 
-    private func count(_ record: RequestRecord, _ key: WindowKey, _ now: Int64, in table: Table) {
+    private func count(_ record: borrowing RequestRecord, _ key: WindowKey, _ now: Int64, in table: Table) {
         let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
         plan.add(record, to: &table.slots[place].aggregate)
         table.touch(place)
@@ -205,7 +205,7 @@ final class AlignedWindows: WindowOperator {
 
     private func fireAll(_ window: Window) {
         if paned {
-            let keys = Set(panesOf(window).flatMap(\.keys))
+            let keys = Set(panesOf(window).flatMap(\.keys.all))
             guard !keys.isEmpty else { return }
             let table = self.window(window)
             for key in keys { fire(.ontime, key, in: table) }
@@ -223,7 +223,7 @@ final class AlignedWindows: WindowOperator {
         var aggregate = slot.aggregate
         if paned {
             for pane in panesOf(table.span) {
-                if let part = pane.places[table.keys[place]] { aggregate.merge(pane.slots[part].aggregate) }
+                if let part = pane.keys.place(of: table.keys[place]) { aggregate.merge(pane.slots[part].aggregate) }
             }
         }
         return WindowResult(

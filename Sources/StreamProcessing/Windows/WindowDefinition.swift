@@ -138,7 +138,7 @@ extension WindowDefinition {
     }
 
     /// - Parameter requests: The request's key in the window `requests`.
-    func groupKey(of record: RequestRecord, requests: WindowKey) -> WindowKey {
+    func groupKey(of record: borrowing RequestRecord, requests: WindowKey) -> WindowKey {
         let typed = requests.keeping(key)
         var others: [String] = []
         for dimension in key {

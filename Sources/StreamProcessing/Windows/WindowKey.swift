@@ -1,45 +1,55 @@
 package import Telemetry
 
 /// What a window's result is of: its definition, and a value for each dimension that the definition names.
-package struct WindowKey: Hashable, Sendable {
+package struct WindowKey: Sendable {
+    /// Shared by all copies, because every request, row and window has one.
+    private final class Parts: Sendable {
+        let window: String
+        let route: String
+        let modelKey: String
+        let arm: Arm
+        let policy: Int
+        let others: [String]
+        /// Made once, because a key is looked up for every request.
+        let digest: Int
+
+        init(window: String, route: String, modelKey: String, arm: Arm, policy: Int, others: [String]) {
+            self.window = window
+            self.route = route
+            self.modelKey = modelKey
+            self.arm = arm
+            self.policy = policy
+            self.others = others
+            var hasher = Hasher()
+            hasher.combine(window)
+            hasher.combine(route)
+            hasher.combine(modelKey)
+            hasher.combine(arm)
+            hasher.combine(policy)
+            hasher.combine(others)
+            digest = hasher.finalize()
+        }
+    }
+    private let parts: Parts
+
     /// The definition's name.
-    package let window: String
-    package let route: String
+    package var window: String { parts.window }
+    package var route: String { parts.route }
     /// `provider/model` of the target that answered or was tried last; empty when none was reached.
-    package let modelKey: String
-    package let arm: Arm
+    package var modelKey: String { parts.modelKey }
+    package var arm: Arm { parts.arm }
     /// The policy version that served it; 0 when none did.
-    package let policy: Int
+    package var policy: Int { parts.policy }
     /// The values of the definition's other dimensions, in its order; empty text where a request has none.
-    package let others: [String]
-    /// Made once, because a key is looked up for every request.
-    private let digest: Int
+    package var others: [String] { parts.others }
+    /// Equal for equal keys, and spread evenly over all bits; another in the next process.
+    var digest: Int { parts.digest }
 
     package init(
         window: String = WindowDefinition.requests, route: String, modelKey: String, arm: Arm, policy: Int,
         others: [String] = []
     ) {
-        self.window = window
-        self.route = route
-        self.modelKey = modelKey
-        self.arm = arm
-        self.policy = policy
-        self.others = others
-        var hasher = Hasher()
-        hasher.combine(window)
-        hasher.combine(route)
-        hasher.combine(modelKey)
-        hasher.combine(arm)
-        hasher.combine(policy)
-        hasher.combine(others)
-        digest = hasher.finalize()
-    }
-
-    package func hash(into hasher: inout Hasher) { hasher.combine(digest) }
-
-    package static func == (a: Self, b: Self) -> Bool {
-        a.digest == b.digest && a.policy == b.policy && a.arm == b.arm && a.route == b.route
-            && a.modelKey == b.modelKey && a.window == b.window && a.others == b.others
+        parts = Parts(window: window, route: route, modelKey: modelKey, arm: arm, policy: policy, others: others)
     }
 
     /// The values by dimension, as people read them.
@@ -54,6 +64,17 @@ package struct WindowKey: Hashable, Sendable {
             default: (dimension, rest.popFirst() ?? "")
             }
         }
+    }
+}
+
+extension WindowKey: Hashable {
+    package func hash(into hasher: inout Hasher) { hasher.combine(parts.digest) }
+
+    package static func == (a: Self, b: Self) -> Bool {
+        let (a, b) = (a.parts, b.parts)
+        return a === b
+            || a.digest == b.digest && a.policy == b.policy && a.arm == b.arm && a.route == b.route
+                && a.modelKey == b.modelKey && a.window == b.window && a.others == b.others
     }
 }
 

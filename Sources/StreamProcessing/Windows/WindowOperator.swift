@@ -12,7 +12,7 @@ package protocol WindowOperator: AnyObject {
     /// How many windows (panes for sliding ones), each of one key, are held.
     var openCount: Int { get }
     /// Counts a request into its windows. `now` is the clock, milliseconds since the epoch.
-    func add(_ record: RequestRecord, key: WindowKey, now: Int64) -> Placement
+    func add(_ record: borrowing RequestRecord, key: WindowKey, now: Int64) -> Placement
     /// Moves event time on; a watermark that does not rise is ignored.
     func advance(to newWatermark: Int64)
     /// Fires what is to be shown early by the clock.

@@ -90,7 +90,7 @@ package struct RequestRow: Sendable, Equatable {
         self.totalMs = totalMs
     }
 
-    init(_ record: RequestRecord, key: WindowKey) {
+    init(_ record: borrowing RequestRecord, key: WindowKey) {
         id = record.id
         at = record.at
         self.key = key
@@ -109,8 +109,9 @@ package struct RequestRow: Sendable, Equatable {
 
 extension WindowKey {
     /// The key of the window `requests`.
-    package init(_ record: RequestRecord) {
-        let reached = record.provider.flatMap { provider in record.model.map { "\(provider)/\($0)" } }
-        self.init(route: record.route, modelKey: reached ?? "", arm: record.arm, policy: record.policy ?? 0)
+    package init(_ record: borrowing RequestRecord) {
+        var reached = ""
+        if let provider = record.provider, let model = record.model { reached = "\(provider)/\(model)" }
+        self.init(route: record.route, modelKey: reached, arm: record.arm, policy: record.policy ?? 0)
     }
 }

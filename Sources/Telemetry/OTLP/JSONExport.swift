@@ -22,7 +22,7 @@ struct JSONExport {
     /// `nil` if there are too many.
     private func spans() throws(EventError) -> [OTLPSpan]? {
         var spans: [OTLPSpan] = []
-        for group in try elements(.resourceSpans, of: 0) {
+        for group in try elements(.resourceSpans, of: JSONDocument.root) {
             var resource: OTLPSpan.Attributes = [:]
             if let index = try field(.resource, of: group, TT_JSON_OBJECT) {
                 for index in try elements(.attributes, of: index) { _ = try attribute(index, into: &resource) }
@@ -145,11 +145,9 @@ extension JSONExport {
     private func elements(_ array: Int, _ field: Field, _ fields: KnownFields<Field>) throws(EventError) -> [Int] {
         guard document.type(array) == TT_JSON_ARRAY else { throw fields.bad(field, "an array of objects") }
         var places: [Int] = []
-        var index = array + 1
-        while index < document.next(array) {
+        for index in document.values(of: array) {
             guard document.type(index) == TT_JSON_OBJECT else { throw fields.bad(field, "an array of objects") }
             places.append(index)
-            index = document.next(index)
         }
         return places
     }
