@@ -52,7 +52,7 @@ package struct BackfillComparison: Sendable, Equatable {
         case equal, differing
         case onlyLive = "only_live"
         case onlyBackfill = "only_backfill"
-        /// Live traffic may still change it: not compared.
+        /// Not equal, but live traffic may still change it.
         case notFinal = "not_final"
     }
 

@@ -49,11 +49,10 @@ extension InMemoryStreamRecords {
     }
 
     private func verdict(_ live: Side?, _ again: Side?, _ watermark: Int64?) -> BackfillComparison.Verdict {
+        if let live, let again, live.aggregate == again.aggregate { return .equal }
         let closesAt = max(live?.closesAt ?? .min, again?.closesAt ?? .min)
         guard let watermark, closesAt <= watermark else { return .notFinal }
-        guard let live else { return .onlyBackfill }
-        guard let again else { return .onlyLive }
-        return live.aggregate == again.aggregate ? .equal : .differing
+        return live == nil ? .onlyBackfill : again == nil ? .onlyLive : .differing
     }
 }
 

@@ -80,14 +80,14 @@ extension PostgresStreamRecords {
                 live.requests AS live_requests, live.failures AS live_failures, live.cost AS live_cost,
                 again.requests AS again_requests, again.failures AS again_failures, again.cost AS again_cost,
                 CASE
-                WHEN COALESCE(GREATEST(live.closes_at, again.closes_at) > marks.watermark, true) THEN 'not_final'
-                WHEN live.requests IS NULL THEN 'only_backfill'
-                WHEN again.requests IS NULL THEN 'only_live'
                 WHEN (live.panes = again.panes OR cardinality(live.panes) + cardinality(again.panes) > 2)
                     AND (live.requests, live.failures, live.cost_n, live.unknown_cost, live.input_tokens,
                         live.output_tokens, live.cost)
                     = (again.requests, again.failures, again.cost_n, again.unknown_cost, again.input_tokens,
                         again.output_tokens, again.cost) THEN 'equal'
+                WHEN COALESCE(GREATEST(live.closes_at, again.closes_at) > marks.watermark, true) THEN 'not_final'
+                WHEN live.requests IS NULL THEN 'only_backfill'
+                WHEN again.requests IS NULL THEN 'only_live'
                 ELSE 'differing' END AS verdict
             FROM (SELECT * FROM parts WHERE NOT again) live
             FULL JOIN (SELECT * FROM parts WHERE again) again

@@ -24,7 +24,8 @@ struct BackfillStoreTests {
         checkpoint.results = minutes.map { minute in
             WindowResult(
                 window: window(minute), key: Sample.key(), partition: 0, pane: 0, closesAt: window(minute).end,
-                aggregate: Sample.aggregate(latencies: [Double(minute + 1)], costs: [minute == 2 ? cost : 1]))
+                aggregate: Sample.aggregate(
+                    latencies: [Double(minute + 1)], costs: [[2, 5].contains(minute) ? cost : 1]))
         }
         return checkpoint
     }
