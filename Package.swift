@@ -124,7 +124,7 @@ let package = Package(
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
-        tests("ServerTests", ["Server", "Collectors", "Observability", "PostgresClient", "KafkaClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core"]),
+        tests("ServerTests", ["Server", "Collectors", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core"]),
         tests("StyleTests", []),
     ],
     swiftLanguageModes: [.v6],

@@ -214,7 +214,10 @@ extension ConsumerLoop {
                 unsafe note(rd_kafka_assign(handle.raw, list))
             }
         }
-        setPaused(true, offsets.keys.filter { isHeld || paused.contains($0) })
+        let held = offsets.keys.filter { isHeld || paused.contains($0) }
+        setPaused(true, held)
+        // A partition that was paused when it was last taken away is still paused to librdkafka.
+        setPaused(false, offsets.keys.filter { !held.contains($0) })
     }
 
     private func unassign(_ partitions: Set<Int>) {

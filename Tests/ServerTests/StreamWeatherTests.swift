@@ -1,7 +1,6 @@
 import Core
 import EventLog
 import Foundation
-import KafkaClient
 import PostgresClient
 import Telemetry
 import TestSupport
@@ -145,19 +144,24 @@ import Testing
                 ["serve", "--roles", "stream", "--config", file], folder: "\(folder)/\(number)",
                 port: 18_580 + number)
         }
-        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 200_000)
+        var logSettings = LocalLogSettings(
+            path: "\(folder)/events.sqlite", gatewayID: "weather", partitions: partitions)
+        logSettings.queueLimit = Int(total)
+        let log = try LocalLog(settings: logSettings)
+        var shipping = KafkaLogSettings(properties: kafka.groupProperties)
+        shipping.partitions = partitions
+        let shipper = try Shipper(log: log, settings: shipping)
+        let shipped = Task { try await shipper.run() }
         var bytes = Array(repeating: 0, count: partitions)
         var sent: UInt64 = 0
         func send(upTo last: UInt64) {
             while sent < last {
                 sent += 1
-                let partition = Int(sent * 31 % UInt64(partitions))
+                let event = Self.event(sent, of: total, since: start)
                 var json: [UInt8] = []
-                EventEncoder.encode(Self.event(sent, of: total, since: start), into: &json)
-                bytes[partition] += json.count
-                let outcome = producer.produce(
-                    partition: partition, key: "k", header: ("kind", "request"), value: json[...], id: sent)
-                #expect(outcome == .queued)
+                EventEncoder.encode(event, into: &json)
+                bytes[event.bucketID.partition(of: partitions)] += json.count
+                log.append(event)
             }
         }
         for number in 1...3 {
@@ -191,6 +195,8 @@ import Testing
         try await Task.sleep(for: .seconds(4))
         second.signal(SIGCONT)
         #expect(bytes.allSatisfy { $0 < 4 << 20 }, "the mock would drop what exceeds 5 MiB a partition")
+        let delivered = try await eventually(within: 60) { shipper.status.acknowledged == Int64(total) }
+        #expect(delivered)
         let found = try? await Wait.upTo(seconds: 90) { () -> Bool? in
             let sums = try await Shell.sql(cluster.url(), Self.sum + " GROUP BY 1 ORDER BY 1")
             return sums == Self.truth(total) ? true : nil
@@ -199,7 +205,9 @@ import Testing
         #expect(try await Shell.sql(cluster.url(), Self.sum + " GROUP BY 1 ORDER BY 1") == Self.truth(total))
         try await expectWindows(cluster, total, since: start)
         for service in [first, second, third] { service.kill() }
-        await producer.close()
+        shipped.cancel()
+        try? await shipped.value
+        await log.close()
         kafka.close()
         await cluster.stop()
     }
