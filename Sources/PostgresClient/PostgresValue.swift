@@ -54,21 +54,29 @@ package struct PostgresArray: PostgresEncodable {
     package let postgresValue: PostgresValue
 
     package init(_ elements: [some PostgresEncodable]) {
-        var literal = "{"
+        // In bytes: the stream's checkpoints pass megabytes through here each second.
+        let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+        var literal = [UInt8(ascii: "{")]
         for (index, element) in elements.enumerated() {
-            if index > 0 { literal += "," }
-            guard let text = element.postgresValue.text else {
-                literal += "NULL"
-                continue
+            if index > 0 { literal.append(UInt8(ascii: ",")) }
+            let value = element.postgresValue
+            if case .bytes(let bytes) = value {
+                literal += [quote, backslash, backslash, UInt8(ascii: "x")]
+                appendHexadecimal(bytes, to: &literal)
+                literal.append(quote)
+            } else if let text = value.text {
+                literal.append(quote)
+                for byte in text.utf8 {
+                    if byte == quote || byte == backslash { literal.append(backslash) }
+                    literal.append(byte)
+                }
+                literal.append(quote)
+            } else {
+                literal += "NULL".utf8
             }
-            literal += "\""
-            for scalar in text.unicodeScalars {
-                if scalar == "\"" || scalar == "\\" { literal += "\\" }
-                literal.unicodeScalars.append(scalar)
-            }
-            literal += "\""
         }
-        postgresValue = .text(literal + "}")
+        literal.append(UInt8(ascii: "}"))
+        postgresValue = .text(String(decoding: literal, as: UTF8.self))
     }
 }
 
@@ -103,12 +111,17 @@ package struct CopyRows: Sendable {
 }
 
 func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
-    text.reserveCapacity(2 * bytes.count)
+    appendHexadecimal(bytes, to: &text)
+    return String(decoding: text, as: UTF8.self)
+}
+
+private let hexadecimalDigits = Array("0123456789abcdef".utf8)
+
+private func appendHexadecimal(_ bytes: [UInt8], to text: inout [UInt8]) {
+    let digits = hexadecimalDigits
     for byte in bytes {
         text.append(digits[Int(byte >> 4)])
         text.append(digits[Int(byte & 15)])
     }
-    return String(decoding: text, as: UTF8.self)
 }
