@@ -1,0 +1,228 @@
+import Core
+import EventLog
+import Foundation
+import PostgresClient
+import Telemetry
+import TestSupport
+import Testing
+
+/// Requests of a past half hour, numbered, a little out of order, and what must come of them.
+struct NumberedRecords: Sendable {
+    struct Place: Hashable {
+        var start: Int64
+        var route: String
+    }
+
+    private static let routes: UInt64 = 5
+    let total: UInt64
+    private let start = Int64(Date().timeIntervalSince1970) * 1_000 - 7_200_000
+
+    init(total: UInt64) { self.total = total }
+
+    func event(_ number: UInt64) -> LogEvent {
+        Make.request(number, at: 0, producer: "test-\(number % 4)/1", seq: Int64(number)) {
+            $0.at = start + Int64(number * 1_800_000 / total) - Int64(number * 7919 % 700)
+            $0.startedAt = $0.at - 100
+            $0.route = "route-\(number % Self.routes)"
+            $0.session = "s\(number / 2_000)"
+            $0.cost = NanoUSD(Int64(number % 1_000))
+        }
+    }
+
+    /// Requests and cost by definition, as psql prints them: each record is in three sliding windows.
+    var sums: String {
+        let cost = (1...total).reduce(0) { $0 + $1 % 1_000 }
+        return "requests|\(total)|\(cost)\nsessions|\(total)|\(cost)\nsliding|\(3 * total)|\(3 * cost)"
+    }
+
+    /// The requests in each window and route.
+    func windows(seconds: Int64) -> [Place: Int] {
+        let size = seconds * 1_000
+        return (1...total).reduce(into: [:]) { windows, number in
+            guard case .request(let record) = event(number) else { return }
+            windows[Place(start: record.at / size * size, route: record.route), default: 0] += 1
+        }
+    }
+}
+
+/// Numbered records, and a PostgreSQL of their own with a database a run.
+struct StreamWeatherStage {
+    let records: NumberedRecords
+    let folder: String
+    let cluster: PostgresCluster
+    private let windowS: Int64
+    private let latenessS: Int
+
+    init(total: UInt64, windowS: Int64, latenessS: Int) async throws {
+        records = NumberedRecords(total: total)
+        folder = try ServiceProcess.temporaryFolder()
+        cluster = try await TestPostgres.startCluster(throwAway: false)
+        self.windowS = windowS
+        self.latenessS = latenessS
+    }
+
+    func close() async {
+        await cluster.stop()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Makes the run's database.
+    ///
+    /// - Returns: The configuration's path.
+    func settings(_ database: String, eventLog: String) async throws -> String {
+        try await cluster.createDatabase(database)
+        let file = "\(folder)/\(database).yaml"
+        let text = """
+            secret: a secret of the tests that has 32 bytes
+            gateway: {id: weather, drain_s: 1}
+            event_log: \(eventLog)
+            providers:
+              sim: {base_url: "http://127.0.0.1:9", api_key: none, models: [small]}
+            prices:
+              sim/small: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}
+            routes:
+              route-0: {targets: [sim/small], allowed: ["sim/*"]}
+            stream:
+              window_s: \(windowS)
+              bound_s: 1
+              idle_s: 1
+              lateness_s: \(latenessS)
+              keep_requests: 0.001
+              checkpoint_s: 0.2
+              windows:
+                sliding: {kind: sliding, key: [route], size_s: \(3 * windowS), hop_s: \(windowS), lateness_s: \(latenessS)}
+                sessions: {kind: session, key: [session], gap_s: 60, lateness_s: \(latenessS)}
+            state: {postgres: {url: "\(cluster.url(database: database))"}}
+            observability: {log_level: error}
+            """
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        _ = try await Shell.run(ServiceProcess.program, ["migrate", "--config", file])
+        return file
+    }
+
+    func sql(_ database: String, _ query: String) async throws -> String {
+        try await Shell.sql(cluster.url(database: database), query)
+    }
+
+    /// Whether this share of the records is read and stored.
+    func isRead(_ database: String, share: Double) async throws -> Bool {
+        let read = try await sql(database, "SELECT sum(next_offset)::bigint FROM stream_partitions")
+        return Double(read) ?? 0 >= share * Double(records.total)
+    }
+
+    /// The partitions that a worker was the last to claim.
+    func owned(_ database: String, by worker: Int) async throws -> Int? {
+        Int(try await sql(database, "SELECT count(*) FROM stream_partitions WHERE owner = 'worker-\(worker)'"))
+    }
+
+    /// Waits for the last window, and looks at each: a record in a wrong one would leave the sums as they are.
+    func expectEveryRecordOnce(in database: String) async throws {
+        let query = """
+            SELECT definition, sum(requests)::bigint, sum(cost_sum)::bigint FROM window_results GROUP BY 1 ORDER BY 1
+            """
+        _ = try? await Wait.upTo(seconds: 90) { try await sql(database, query) == records.sums ? true : nil }
+        #expect(try await sql(database, query) == records.sums)
+        let rows = try await sql(
+            database,
+            """
+            SELECT window_start, route, sum(requests)::bigint FROM window_results WHERE definition = 'requests'
+            GROUP BY 1, 2
+            """
+        ).split(separator: "\n").map { $0.split(separator: "|").map(String.init) }
+        let counted = rows.map { (NumberedRecords.Place(start: Int64($0[0]) ?? 0, route: $0[1]), Int($0[2])) }
+        #expect(Dictionary(uniqueKeysWithValues: counted) == records.windows(seconds: windowS).mapValues(Optional.some))
+        #expect(try await sql(database, "SELECT count(*) FROM dead_letters") == "0")
+    }
+
+    /// Number and digest of a run's result rows, sketches included, by definition. Left out is when a pane fired, which
+    /// the clock decides where a partition is silent.
+    func rows(of database: String) async throws -> String {
+        try await sql(
+            database,
+            """
+            SELECT definition, count(*), md5(string_agg(r::text, ',' ORDER BY r::text)) FROM (
+                SELECT definition, window_start, window_end, route, model_key, arm, policy, others, partition, delta,
+                    requests, failures, cost_n, cost_sum, cost_sum_of_squares, unknown_cost, input_tokens,
+                    output_tokens, aggregate
+                FROM window_results) r
+            GROUP BY 1 ORDER BY 1
+            """)
+    }
+}
+
+/// A topic on three mock brokers, fed through a gateway's log and shipper.
+final class StreamWeatherTopic {
+    let mock: MockKafka
+    private let stage: StreamWeatherStage
+    private let partitions: Int
+    private let log: LocalLog
+    private let shipper: Shipper
+    private let shipping: Task<Void, any Error>
+    private var sent: UInt64 = 0
+    private var bytes: [Int]
+
+    private static let topic = KafkaLogSettings.defaultTopic
+
+    init(_ stage: StreamWeatherStage, partitions: Int) throws {
+        self.stage = stage
+        self.partitions = partitions
+        bytes = Array(repeating: 0, count: partitions)
+        mock = try MockKafka(brokers: 3)
+        mock.createTopic(Self.topic, partitions: Int32(partitions))
+        var settings = LocalLogSettings(
+            path: "\(stage.folder)/events.sqlite", gatewayID: "weather", partitions: partitions)
+        settings.queueLimit = Int(stage.records.total)
+        log = try LocalLog(settings: settings)
+        var target = KafkaLogSettings(properties: mock.groupProperties)
+        target.partitions = partitions
+        let shipper = try Shipper(log: log, settings: target)
+        self.shipper = shipper
+        shipping = Task { try await shipper.run() }
+    }
+
+    /// Each run is a consumer group.
+    func settings(_ run: String) async throws -> String {
+        let properties = mock.groupProperties.map { "\"\($0)\": \"\($1)\"" }.joined(separator: ", ")
+        let kafka = "{group: \(run), properties: {\(properties)}}"
+        return try await stage.settings(
+            run, eventLog: "{kind: kafka, topic: \(Self.topic), partitions: \(partitions), kafka: \(kafka)}")
+    }
+
+    func worker(_ number: Int, _ file: String) throws -> ServiceProcess {
+        let folder = "\(stage.folder)/\(number)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        return try ServiceProcess(
+            ["serve", "--roles", "stream", "--config", file, "--set", "gateway.id=worker-\(number)"], folder: folder,
+            port: 18_580 + number)
+    }
+
+    func send(upTo last: UInt64) {
+        while sent < last {
+            sent += 1
+            let event = stage.records.event(sent)
+            var json: [UInt8] = []
+            EventEncoder.encode(event, into: &json)
+            bytes[event.bucketID.partition(of: partitions)] += json.count
+            log.append(event)
+        }
+    }
+
+    func moveLeaders() {
+        for partition in 0..<20 as Range<Int32> {
+            mock.moveLeader(of: partition, in: Self.topic, to: 1 + partition % 3)
+        }
+    }
+
+    /// Waits until the brokers have every record, and keep it: a mock drops what exceeds 5 MiB a partition.
+    func isDelivered() async throws -> Bool {
+        #expect(bytes.allSatisfy { $0 > 0 && $0 < 4 << 20 })
+        return try await eventually(within: 60) { self.shipper.status.acknowledged == Int64(self.stage.records.total) }
+    }
+
+    func close() async throws {
+        shipping.cancel()
+        try? await shipping.value
+        await log.close()
+        mock.close()
+    }
+}
