@@ -37,22 +37,27 @@ extension RequestRecord {
 
 /// Makes the keys of windows without building and hashing them anew for every request.
 ///
-/// One place a hash: a newcomer takes its place, so memory is bounded whatever arrives. Names of records that came one
-/// after another share their storage, so comparing them is a comparison of pointers.
+/// One place a hash: a newcomer takes its place. The table grows with the keys up to a bound, so memory is bounded
+/// whatever arrives. Names of records that came one after another share their storage, so comparing them is a comparison
+/// of pointers.
 package struct WindowKeyCache {
     private final class Entry {
+        let mixed: UInt64
         let provider: String
         let model: String
         let key: WindowKey
 
-        init(provider: String, model: String, key: WindowKey) {
+        init(_ mixed: UInt64, _ provider: String, _ model: String, _ key: WindowKey) {
+            self.mixed = mixed
             self.provider = provider
             self.model = model
             self.key = key
         }
     }
-    private static let bits = 14
-    private var entries = [Entry?](repeating: nil, count: 1 << bits)
+    private static let mostBits = 17
+    private var bits = 8
+    private var entries = [Entry?](repeating: nil, count: 1 << 8)
+    private var held = 0
 
     package init() {}
 
@@ -60,15 +65,34 @@ package struct WindowKeyCache {
         guard let provider = record.provider, let model = record.model else { return WindowKey(record) }
         let policy = record.policy ?? 0
         let mixed = (mix(record.route) &* 31 &+ mix(model) &+ UInt64(policy)) &* 0x9E37_79B9_7F4A_7C15
-        let place = Int(mixed >> UInt64(64 - Self.bits))
-        if let entry = entries[place], entry.model == model, entry.key.route == record.route,
-            entry.provider == provider, entry.key.arm == record.arm, entry.key.policy == policy
+        if let entry = entries[place(mixed)], entry.mixed == mixed, entry.model == model,
+            entry.key.route == record.route, entry.provider == provider, entry.key.arm == record.arm,
+            entry.key.policy == policy
         {
             return entry.key
         }
         let key = WindowKey(record)
-        entries[place] = Entry(provider: provider, model: model, key: key)
+        enter(Entry(mixed, provider, model, key))
         return key
+    }
+
+    private func place(_ mixed: UInt64) -> Int { Int(mixed >> UInt64(64 - bits)) }
+
+    private mutating func enter(_ entry: Entry) {
+        if held * 2 >= entries.count, bits < Self.mostBits {
+            bits = min(bits + 2, Self.mostBits)
+            let former = entries
+            entries = [Entry?](repeating: nil, count: 1 << bits)
+            held = 0
+            for case let entry? in former { put(entry) }
+        }
+        put(entry)
+    }
+
+    private mutating func put(_ entry: Entry) {
+        let place = place(entry.mixed)
+        if entries[place] == nil { held += 1 }
+        entries[place] = entry
     }
 
     /// Of how a name is stored, which is the same for the same name from one reader: a miss costs time only.
