@@ -104,7 +104,7 @@ let package = Package(
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",
-            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "BlockingExecutors"],
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "KafkaClient", "BlockingExecutors", "Server", "TestSupport"],
             path: "Tests/Benchmarks", exclude: ["Peers"], swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),

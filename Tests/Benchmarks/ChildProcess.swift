@@ -77,6 +77,9 @@ final class ChildProcess {
         return ContinuousClock.now - began
     }
 
+    /// Ends it at once.
+    func end() { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
     /// Asks until `check` says yes.
     ///
     /// - Throws: `TrimtabError` with the end of its output after 30 seconds, or when it has ended.

@@ -9,18 +9,22 @@ import Core
 @main
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
-        GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, RolloutBench.self, LoopBench.self,
+        GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, StreamKafkaBench.self,
+        RolloutBench.self, LoopBench.self,
     ]
 
     static func main() async {
         let names = benchmarks.map { $0.name }
         let wanted = CommandLine.arguments.dropFirst()
+        if wanted.first == MockKafkaProcess.argument { return await MockKafkaProcess.serve(Array(wanted.dropFirst())) }
         guard !wanted.isEmpty, wanted.allSatisfy(names.contains) else {
             print("usage: trimtab-bench NAME…\nnames: \(names.joined(separator: " "))")
             exit(ExitStatus.usage.rawValue)
         }
         var figures: [Figure] = []
-        for benchmark in benchmarks where wanted.contains(benchmark.name) {
+        // `stream` runs `stream-kafka` too.
+        let chosen = benchmarks.filter { one in wanted.contains { one.name == $0 || one.name.hasPrefix("\($0)-") } }
+        for benchmark in chosen {
             do {
                 figures += try await benchmark.run()
             } catch {

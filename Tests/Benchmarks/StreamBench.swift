@@ -143,9 +143,9 @@ enum StreamBench: Benchmark {
         return size
     }
 
-    /// Fifty keys over four minutes.
-    private static func record(_ number: Int, _ random: inout SplitMix64) -> RequestRecord {
-        let at = start + Int64(number) * 240_000 / Int64(records) - Int64(random.next() % 1_500)
+    /// Fifty keys over four minutes, or at the time given; a little out of order.
+    static func record(_ number: Int, at time: Int64? = nil, _ random: inout SplitMix64) -> RequestRecord {
+        let at = (time ?? start + Int64(number) * 240_000 / Int64(records)) - Int64(random.next() % 1_500)
         let total = 200 * (1 + random.unit() * 9)
         var record = RequestRecord(
             id: UUIDv7(milliseconds: at, using: &random), at: at, startedAt: at - Int64(total),

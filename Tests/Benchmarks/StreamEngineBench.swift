@@ -29,14 +29,19 @@ enum StreamEngineBench {
         return best
     }
 
-    private static func count(_ bytes: [UInt8]) throws -> Reference {
-        let definition = WindowDefinition(
-            name: "reference", key: [.route, .model], assigner: .tumbling(size: ReferenceEvents.windowMs),
-            latenessMs: 0, aggregates: AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false))
-        let windows = definition.makeOperator(partition: 0)
+    static let definition = WindowDefinition(
+        name: "reference", key: [.route, .model], assigner: .tumbling(size: ReferenceEvents.windowMs),
+        latenessMs: 0, aggregates: AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false))
+
+    static var settings: StreamSettings {
         var settings = StreamSettings()
         settings.boundMs = ReferenceEvents.disorderMs
         settings.futureLimitMs = .max
+        return settings
+    }
+
+    private static func count(_ bytes: [UInt8]) throws -> Reference {
+        let windows = definition.makeOperator(partition: 0)
         var clock = PartitionClock(settings)
         var keys = WindowKeyCache()
         var total = Reference(rate: 0)
@@ -73,13 +78,13 @@ enum StreamEngineBench {
     private static let schema = DocumentSchema<ReferenceField>()
 
     /// The names that a record holds, as `JSONDocument.name` has it.
-    private struct Held {
+    struct Held {
         var route: UInt64 = 0
         var model: UInt64 = 0
         var provider: UInt64 = 0
     }
 
-    private static func read(
+    static func read(
         _ bytes: UnsafeRawBufferPointer, _ document: JSONDocument, into record: inout RequestRecord,
         _ held: inout Held
     ) throws {
