@@ -180,8 +180,9 @@ final class StreamWeatherTopic {
         shipping = Task { try await shipper.run() }
     }
 
-    /// Each run is a consumer group.
+    /// Each run is a consumer group, whose coordinator stays: the mock ends the process on some ways of joining again.
     func settings(_ run: String) async throws -> String {
+        mock.coordinate(group: run, on: 1)
         let properties = mock.groupProperties.map { "\"\($0)\": \"\($1)\"" }.joined(separator: ", ")
         let kafka = "{group: \(run), properties: {\(properties)}}"
         return try await stage.settings(

@@ -48,6 +48,11 @@ package final class MockKafka: Sendable {
         with { rd_kafka_mock_partition_set_leader($0.cluster, topic, partition, broker) }
     }
 
+    /// Lets one broker, and always that one, coordinate a group.
+    package func coordinate(group: String, on broker: Int32) {
+        with { rd_kafka_mock_coordinator_set($0.cluster, "group", group, broker) }
+    }
+
     /// Cuts the broker's connections and refuses new ones.
     package func setDown(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_down($0.cluster, broker) } }
     package func setUp(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_up($0.cluster, broker) } }
