@@ -254,16 +254,17 @@ extension ConsumerLoop {
             let more = unsafe rd_kafka_consume_batch_queue(queue, 0, rest, buffer.count - 1)
             count += max(0, more)
         }
-        var batches: [Int: KafkaBatch] = [:]
+        var batches: [KafkaBatch] = []
         for index in 0..<count {
             guard let message = unsafe messages[index] else { continue }
             unsafe take(message, into: &batches)
             unsafe rd_kafka_message_destroy(message)
         }
-        for batch in batches.values.sorted(by: { $0.partition < $1.partition }) { mailbox.post(.batch(batch)) }
+        for batch in batches { mailbox.post(.batch(batch)) }
     }
 
-    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>, into batches: inout [Int: KafkaBatch]) {
+    /// Messages of one partition come one after the other, so that most go into the last batch.
+    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>, into batches: inout [KafkaBatch]) {
         let message = unsafe pointer.pointee
         let partition = Int(unsafe message.partition)
         let value = unsafe UnsafeRawBufferPointer(
@@ -274,14 +275,15 @@ extension ConsumerLoop {
         }
         let offset = unsafe message.offset
         // Guards: a partition that is being handed over, and a record that was here before.
-        guard !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0 else { return }
+        guard revoking.isEmpty || !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0
+        else { return }
         reading[partition] = .some(offset + 1)
-        var batch = batches.removeValue(forKey: partition) ?? KafkaBatch(partition: partition)
-        let start = batch.bytes.count
-        unsafe batch.bytes.append(contentsOf: value)
-        batch.records.append(
-            .init(offset: offset, header: unsafe header(of: pointer), range: start..<batch.bytes.count))
-        batches[partition] = batch
+        if batches.last?.partition != partition { batches.append(KafkaBatch(partition: partition)) }
+        let last = batches.count - 1
+        let start = batches[last].bytes.count
+        unsafe batches[last].bytes.append(contentsOf: value)
+        let range = start..<batches[last].bytes.count
+        batches[last].records.append(.init(offset: offset, header: unsafe header(of: pointer), range: range))
     }
 
     /// Takes librdkafka's own message: the headers lie around it, so a copy would not do.
