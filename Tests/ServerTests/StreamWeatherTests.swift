@@ -30,7 +30,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(900 + Int(random.next() % 900)))
             if round == 3 {
                 await stage.cluster.stop()
-                try await Task.sleep(for: .seconds(2))
+                try await Task.sleep(for: .seconds(60))
                 try await stage.cluster.start()
             }
             stormy.kill()
