@@ -13,7 +13,7 @@ package actor StreamWorker {
     package typealias Settings = PartitionOwnership.Settings
 
     /// Events processed in one go, a few milliseconds' work, before other tasks get their turn.
-    private static let slice = 256
+    private static let slice = 1_000
     /// How soon a stop is noticed.
     private static let longestWait = Duration.milliseconds(100)
 

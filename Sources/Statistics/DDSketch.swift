@@ -42,6 +42,19 @@ package struct DDSketch: Sendable {
         count &+= other.count
         zeros &+= other.zeros
         guard other.highest != Self.noBucket else { return }
+        // Where this one holds all of the other's buckets they are added side by side.
+        let shift = other.first &- first
+        if highest != Self.noBucket, shift >= 0, other.highest <= highest, other.highest - first < counts.count,
+            highest - other.first < Self.bucketLimit
+        {
+            let places = other.highest - other.first + 1
+            counts.withUnsafeMutableBufferPointer { counts in
+                other.counts.withUnsafeBufferPointer { others in
+                    for slot in 0..<places { counts[shift &+ slot] &+= others[slot] }
+                }
+            }
+            return
+        }
         // From the top, so that the room is made at once.
         for slot in stride(from: other.highest - other.first, through: 0, by: -1) where other.counts[slot] != 0 {
             add(other.counts[slot], at: other.first + slot)

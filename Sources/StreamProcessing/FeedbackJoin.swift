@@ -34,10 +34,10 @@ struct FeedbackJoin {
     var unresolved: [UUIDv7] { Array(Set(pending.map(\.feedback.request))).sorted() }
 
     mutating func add(_ feedback: Feedback, offset: Int64, now: Int64, windows: [WindowDefinition]) -> Refusal? {
-        guard seen[feedback.id] != true else { return .duplicate }
+        guard seen.value(of: feedback.id) != true else { return .duplicate }
         seen.remember(true, for: feedback.id)
         let entry = PendingFeedback(feedback: feedback, offset: offset, since: now)
-        if let request = recent[feedback.request] {
+        if let request = recent.value(of: feedback.request) {
             return join(entry, request, windows).map { .dead($0.0, $0.1, $0.2) }
         }
         pending.append(entry)
@@ -72,7 +72,7 @@ struct FeedbackJoin {
         var dead: [Dead] = []
         var waiting: [PendingFeedback] = []
         for entry in pending {
-            if let request = rows[entry.feedback.request] ?? recent[entry.feedback.request] {
+            if let request = rows[entry.feedback.request] ?? recent.value(of: entry.feedback.request) {
                 if let refused = join(entry, request, windows) { dead.append(refused) }
             } else if expired(entry) {
                 dead.append(refuse(entry, .requestUnknown, "No request \(entry.feedback.request) is known."))

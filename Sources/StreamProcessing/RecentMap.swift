@@ -2,16 +2,18 @@ import Core
 
 /// Remembers the newest `bound` ids at least, and twice as many at most, with a value each.
 ///
-/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten whole. So an entry
-/// costs one probe, where forgetting one by one would cost three.
+/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten whole. Far more is
+/// remembered than is ever asked for, so it is put down in the order of its coming, and looked into a table when the next
+/// question comes.
 struct RecentMap<Value> {
     /// Open addressing over the random half of the ids; at most half full.
     private struct Generation {
+        private(set) var keys: [UUIDv7] = []
+        private var values: [Value] = []
         /// Place in `keys` and `values` plus one; 0 where there is none.
-        var slots: [UInt32]
-        var keys: [UUIDv7] = []
-        /// Out of the table: they are large and would be moved.
-        var values: [Value] = []
+        private var slots: [UInt32]
+        /// How many of the keys are in the table.
+        private var entered = 0
         private let shift: UInt64
 
         init(bound: Int) {
@@ -20,15 +22,31 @@ struct RecentMap<Value> {
             shift = 64 - bits
         }
 
+        /// A later value of the same id replaces the earlier.
+        mutating func append(_ value: Value, for id: UUIDv7) {
+            keys.append(id)
+            values.append(value)
+        }
+
+        mutating func value(of id: UUIDv7) -> Value? {
+            while entered < keys.count {
+                slots[slot(of: keys[entered])] = UInt32(entered + 1)
+                entered += 1
+            }
+            let place = slots[slot(of: id)]
+            return place == 0 ? nil : values[Int(place) - 1]
+        }
+
         /// Where the id is, or where it would be put.
-        func slot(of id: UUIDv7) -> Int {
+        private func slot(of id: UUIDv7) -> Int {
             var slot = Int(((id.low ^ id.high) &* 0x9E37_79B9_7F4A_7C15) >> shift)
             while slots[slot] != 0, keys[Int(slots[slot]) - 1] != id { slot = (slot + 1) & (slots.count - 1) }
             return slot
         }
 
         mutating func clear() {
-            for slot in slots.indices { slots[slot] = 0 }
+            if entered > 0 { for slot in slots.indices { slots[slot] = 0 } }
+            entered = 0
             keys.removeAll(keepingCapacity: true)
             values.removeAll(keepingCapacity: true)
         }
@@ -45,25 +63,13 @@ struct RecentMap<Value> {
         old = young
     }
 
-    subscript(id: UUIDv7) -> Value? {
-        let place = young.slots[young.slot(of: id)]
-        if place != 0 { return young.values[Int(place) - 1] }
-        let former = old.slots[old.slot(of: id)]
-        return former == 0 ? nil : old.values[Int(former) - 1]
-    }
+    mutating func value(of id: UUIDv7) -> Value? { young.value(of: id) ?? old.value(of: id) }
 
     mutating func remember(_ value: Value, for id: UUIDv7) {
-        if young.values.count >= bound {
+        if young.keys.count >= bound {
             swap(&young, &old)
             young.clear()
         }
-        let slot = young.slot(of: id)
-        guard young.slots[slot] == 0 else {
-            young.values[Int(young.slots[slot]) - 1] = value
-            return
-        }
-        young.keys.append(id)
-        young.values.append(value)
-        young.slots[slot] = UInt32(young.keys.count)
+        young.append(value, for: id)
     }
 }

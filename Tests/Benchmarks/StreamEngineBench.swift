@@ -14,6 +14,8 @@ enum StreamEngineBench {
     }
 
     private static let rounds = 3
+    /// For what takes a fraction of a second.
+    private static let shortRounds = 15
 
     // MARK: The reference event
 
@@ -139,10 +141,22 @@ enum StreamEngineBench {
 
     // MARK: The window operator alone
 
-    /// What sliding windows of twelve panes cost beside those of one, per event.
-    static func panes(_ records: [RequestRecord]) -> Double {
+    /// What sliding windows of twelve panes cost beside those of one, per event: 50 keys, and as many events a second of
+    /// event time as the reference events have.
+    static func panes() -> Double {
+        var random = SplitMix64(seed: 13)
+        let routes = (0..<50).map { "route-\($0)" }
+        let drawn = (0..<500_000).map { _ in (route: Int(random.next() % 50), ms: 100 + 900 * random.unit()) }
+        var record = RequestRecord.blank
+        record.provider = "openai"
+        record.model = "small"
         func run(_ assigner: WindowAssigner) -> Double {
-            nanoseconds(records.count, assigner) { number, count in count(records[number]) }
+            nanoseconds(drawn.count, assigner, rounds: shortRounds) { number, count in
+                record.at = ReferenceEvents.start + Int64(number) / 10
+                record.route = routes[drawn[number].route]
+                record.totalMs = drawn[number].ms
+                count(record)
+            }
         }
         let one = run(.sliding(size: 12_000, hop: 12_000))
         return run(.sliding(size: 12_000, hop: 1_000)) / one
@@ -196,7 +210,7 @@ enum StreamEngineBench {
 
     /// - Parameter event: Makes an event, by number, and hands it on to be counted.
     private static func nanoseconds(
-        _ events: Int, _ assigner: WindowAssigner,
+        _ events: Int, _ assigner: WindowAssigner, rounds: Int = rounds,
         aggregates: AggregateSelection = AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false),
         _ event: (Int, (borrowing RequestRecord) -> Void) -> Void
     ) -> Double {

@@ -76,7 +76,7 @@ final class AlignedWindows: WindowOperator {
             table.add(held.key, WindowSlot(held))
         }
         nextClock = .min
-        updateDeadline()
+        for window in heldWindows() { noteDeadline(window) }
     }
 
     var openCount: Int { (paned ? panes : windows).values.reduce(0) { $0 + $1.slots.count } }
@@ -108,17 +108,18 @@ final class AlignedWindows: WindowOperator {
         let former = watermark
         watermark = newWatermark
         guard watermark >= nextDeadline else { return }
+        nextDeadline = .max
         for window in heldWindows() {
             let fires = WindowDefinition.fireTime(window)
             if fires > former, fires <= watermark { fireAll(window) }
             if definition.purgeTime(window) <= watermark { purge(windows.removeValue(forKey: window.start)) }
+            noteDeadline(window)
         }
         for (start, table) in panes {
             guard let last = grid.latestWindow(of: start), definition.purgeTime(last) <= watermark else { continue }
             purge(panes.removeValue(forKey: start))
             if latest === table { latest = nil }
         }
-        updateDeadline()
     }
 
     func advanceClock(now: Int64) {
@@ -205,10 +206,16 @@ final class AlignedWindows: WindowOperator {
 
     private func fireAll(_ window: Window) {
         if paned {
-            let keys = Set(panesOf(window).flatMap(\.keys.all))
-            guard !keys.isEmpty else { return }
+            let panes = panesOf(window)
+            guard !panes.isEmpty else { return }
             let table = self.window(window)
-            for key in keys { fire(.ontime, key, in: table) }
+            for pane in panes {
+                for key in pane.keys.all {
+                    let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+                    // Its first pane is this one, and a key may be in several.
+                    if table.slots[place].pane == 0 { fire(.ontime, at: place, in: table) }
+                }
+            }
         } else if let table = windows[window.start] {
             for place in table.slots.indices { fire(.ontime, at: place, in: table) }
         }
@@ -259,15 +266,10 @@ final class AlignedWindows: WindowOperator {
     // MARK: Deadlines
 
     /// All windows of which something is held.
-    private func heldWindows() -> Set<Window> {
-        var held = Set(windows.values.map(\.span))
-        for start in panes.keys { held.formUnion(grid.windows(of: start)) }
-        return held
-    }
-
-    private func updateDeadline() {
-        nextDeadline = .max
-        for window in heldWindows() { noteDeadline(window) }
+    private func heldWindows() -> [Window] {
+        var starts = Set(windows.keys)
+        for start in panes.keys { for window in grid.windows(of: start) { starts.insert(window.start) } }
+        return starts.map { Window(start: $0, end: $0.addingSaturating(grid.size)) }
     }
 
     private func noteDeadlines(around span: Window) {
