@@ -275,8 +275,7 @@ extension ConsumerLoop {
         }
         let offset = unsafe message.offset
         // Guards: a partition that is being handed over, and a record that was here before.
-        guard revoking.isEmpty || !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0
-        else { return }
+        guard !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0 else { return }
         reading[partition] = .some(offset + 1)
         if batches.last?.partition != partition { batches.append(KafkaBatch(partition: partition)) }
         let last = batches.count - 1

@@ -29,7 +29,12 @@ struct CheckpointWriter {
             try await writeDeltas(checkpoint.feedbackDeltas(refusing: refused), partition: checkpoint.state.partition)
             try await writePanes(checkpoint.evidence(refusing: refused))
         }
-        try await writeDeadLetters(checkpoints.flatMap(\.deadLetters))
+        let letters = checkpoints.flatMap(\.deadLetters).map {
+            DeadLetterStore.Row(
+                topic: topic, partition: $0.partition, offset: $0.offset, at: $0.at, reason: $0.reason.rawValue,
+                detail: $0.detail, raw: $0.raw)
+        }
+        try await DeadLetterStore.insert(letters, connection)
         // What a backfill counts is nobody's news, and is not rolled up.
         guard !job.hasPrefix(StreamJob.backfillPrefix) else { return }
         try await RollupDue.mark(checkpoints, refusedFeedback: refused, connection)
@@ -185,21 +190,6 @@ struct CheckpointWriter {
                 PostgresArray(panes.map(\.key.arm.rawValue)), PostgresArray(panes.map(\.candidateWeight)),
                 PostgresArray(panes.map(\.counts.requests)), PostgresArray(panes.map(\.counts.failures)),
                 PostgresArray(panes.map { $0.counts.encoded() }),
-            ])
-    }
-
-    private func writeDeadLetters(_ letters: [DeadLetter]) async throws {
-        guard !letters.isEmpty else { return }
-        try await connection.query(
-            """
-            INSERT INTO dead_letters (topic, partition, "offset", at, reason, detail, raw)
-            SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
-            ON CONFLICT DO NOTHING
-            """,
-            [
-                topic, PostgresArray(letters.map(\.partition)), PostgresArray(letters.map(\.offset)),
-                PostgresArray(letters.map(\.at)), PostgresArray(letters.map(\.reason.rawValue)),
-                PostgresArray(letters.map(\.detail)), PostgresArray(letters.map(\.raw)),
             ])
     }
 }

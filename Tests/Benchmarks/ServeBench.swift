@@ -10,22 +10,7 @@ enum ServeBench: Benchmark {
     private static let rollbacks = 25
 
     static func run() async throws -> [Figure] {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "trimtab-bench-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        var settings = PostgresCluster.Settings(
-            folder: folder.appending(path: "postgres").path, socketFolder: folder.appending(path: "socket").path)
-        settings.throwAway = true
-        let cluster = PostgresCluster(settings)
-        try await cluster.start()
-        do {
-            let figures = try await measure(folder, database: cluster.url())
-            await cluster.stop()
-            return figures
-        } catch {
-            await cluster.stop()
-            throw error
-        }
+        try await PrivatePostgres.with { cluster, folder in try await measure(folder, database: cluster.url()) }
     }
 
     private static func measure(_ folder: URL, database: String) async throws -> [Figure] {

@@ -17,23 +17,8 @@ enum StreamKafkaBench: Benchmark {
     private static let rounds = 2
 
     static func run() async throws -> [Figure] {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "trimtab-bench-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        var settings = PostgresCluster.Settings(
-            folder: folder.appending(path: "postgres").path, socketFolder: folder.appending(path: "socket").path)
-        settings.throwAway = true
-        let cluster = PostgresCluster(settings)
-        try await cluster.start()
-        do {
-            let figures =
-                try await product(cluster, folder) + reference(cluster, folder)
-                + StreamMoveBench.measure(cluster, folder)
-            await cluster.stop()
-            return figures
-        } catch {
-            await cluster.stop()
-            throw error
+        try await PrivatePostgres.with { cluster, folder in
+            try await product(cluster, folder) + reference(cluster, folder) + StreamMoveBench.measure(cluster, folder)
         }
     }
 
