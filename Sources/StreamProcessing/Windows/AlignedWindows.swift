@@ -45,6 +45,8 @@ final class AlignedWindows: WindowOperator {
     private let other: WindowKey
     /// Whether windows are put together from panes.
     private let paned: Bool
+    /// The length of what an event is added to once: a pane, or a window that overlaps no other; 0 where there is none.
+    private let sharedLength: Int64
     private(set) var watermark: Int64
     /// By start. With panes: only windows that have fired, with their pane numbers and without sums.
     private var windows: [Int64: Table] = [:]
@@ -69,6 +71,7 @@ final class AlignedWindows: WindowOperator {
         self.mostKeys = mostKeys
         other = definition.overflowKey
         paned = definition.isPaned(grid)
+        sharedLength = paned ? grid.pane : grid.hop == grid.size ? grid.size : 0
         self.watermark = watermark
         for held in open {
             let isPane = paned && held.window.end - held.window.start == grid.pane
@@ -83,6 +86,13 @@ final class AlignedWindows: WindowOperator {
 
     func add(_ record: borrowing RequestRecord, key: WindowKey, now: Int64) -> Placement {
         let timestamp = record.at
+        // Most events are where the one before was, and ahead of the watermark.
+        if timestamp > watermark, let latest, latest.span.start <= timestamp, timestamp < latest.span.end,
+            latest.span.end - latest.span.start == sharedLength
+        {
+            if paned { add(record, to: latest, key) } else { count(record, key, now, in: latest) }
+            return .counted
+        }
         guard let last = grid.latestWindow(of: timestamp) else { return .unassigned }
         guard definition.purgeTime(last) > watermark else { return .late }
         if paned {
