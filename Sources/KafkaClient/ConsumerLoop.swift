@@ -14,8 +14,13 @@ import Foundation
 
     /// Assigned and not all started; `nil` where the owner has not said yet from where to read.
     private var starting: [Int: Int64?] = [:]
-    /// Revoked and not released yet.
+    /// Revoked and not released all.
     private var revoking: Set<Int> = []
+    /// To be read again from an offset as soon as no rebalance waits for its answer: librdkafka would take it for that.
+    private var restarting: [Int: Int64] = [:]
+    /// What librdkafka has been given to read. It refuses a call that adds one of these or takes away any other, and would
+    /// wait for its answer for ever.
+    private var assigned: Set<Int> = []
     /// The next offset wanted of each partition that is being read; `nil` until its first record is here.
     private var reading: [Int: Int64?] = [:]
     /// Partitions from which nothing came since they were started at an offset, and when that was.
@@ -75,6 +80,7 @@ import Foundation
     func run() {
         while !closing {
             for order in mailbox.takeOrders() { obey(order) }
+            restartIfAnswered()
             mailbox.expireWaiter()
             if mailbox.isStalled(for: stallLimit) {
                 mailbox.abandon(.stalled(seconds: Int(stallLimit.components.seconds)))
@@ -83,6 +89,7 @@ import Foundation
             if waitsForRoom() { continue }
             poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
+            restartIfAnswered()
             refreshEnds()
         }
         context.isClosing = true
@@ -148,8 +155,7 @@ extension ConsumerLoop {
                 assignIfAllStarted()
             } else if reading[partition] != nil, !revoking.contains(partition) {
                 // Its owner goes back to what it has stored. One that was lost meanwhile is nobody's business any more.
-                reading[partition] = .some(offset < 0 ? nil : offset)
-                restart(partition, at: offset)
+                restarting[partition] = offset
             }
         case .release(let partitions):
             guard !revoking.isEmpty else { return }
@@ -175,26 +181,38 @@ extension ConsumerLoop {
         switch rebalance {
         case .assign(let partitions):
             wasAssigned = true
-            for partition in partitions { starting[partition] = .some(nil) }
+            for partition in partitions {
+                starting[partition] = .some(nil)
+                restarting[partition] = nil
+            }
             if partitions.isEmpty { assignIfAllStarted() } else { mailbox.post(.assigned(partitions)) }
         case .revoke(let partitions) where partitions.isEmpty: unassign([])
         case .revoke(let partitions):
-            revoking = Set(partitions)
+            revoking.formUnion(partitions)
             for partition in partitions {
-                starting[partition] = nil
+                restarting[partition] = nil
                 if reading[partition] == nil { reading.updateValue(nil, forKey: partition) }
             }
             mailbox.post(.revoked(partitions))
+            giveUpStarting(partitions)
         case .lose(let partitions):
-            for partition in partitions {
-                starting[partition] = nil
+            let gone = revoking.union(partitions)
+            for partition in gone {
+                restarting[partition] = nil
                 reading[partition] = nil
             }
             revoking = []
-            unassign(Set(partitions))
+            unassign(gone)
             mailbox.forget(Set(partitions))
             mailbox.post(.lost(partitions))
+            giveUpStarting(partitions)
         }
+    }
+
+    /// The others may have been waiting for these alone.
+    private func giveUpStarting(_ partitions: [Int]) {
+        for partition in partitions { starting[partition] = nil }
+        if !starting.isEmpty { assignIfAllStarted() }
     }
 
     private func assignIfAllStarted() {
@@ -202,16 +220,31 @@ extension ConsumerLoop {
         guard offsets.count == starting.count else { return }
         starting = [:]
         assign(offsets)
-        for (partition, offset) in offsets { reading[partition] = .some(offset < 0 ? nil : offset) }
+    }
+
+    /// Reads partitions on from other offsets by assigning them anew: after an error of its offset, 2.0.2 does not seek.
+    private func restartIfAnswered() {
+        guard !restarting.isEmpty, starting.isEmpty, revoking.isEmpty else { return }
+        var offsets = restarting
+        restarting = [:]
+        if !isCooperative { offsets.merge(reading.mapValues { $0 ?? -2 }) { wanted, _ in wanted } }
+        assign(offsets)
     }
 
     private func assign(_ offsets: [Int: Int64]) {
-        for (partition, offset) in offsets where offset > 0 { unproven[partition] = .now }
+        let partitions = Set(offsets.keys)
+        if isCooperative, !assigned.isDisjoint(with: partitions) { unassign(partitions) }
+        for (partition, offset) in offsets {
+            reading[partition] = .some(offset < 0 ? nil : offset)
+            if offset > 0 { unproven[partition] = .now }
+        }
         unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
             if isCooperative {
-                unsafe note(rd_kafka_incremental_assign(handle.raw, list))
+                unsafe require(rd_kafka_incremental_assign(handle.raw, list))
+                assigned.formUnion(partitions)
             } else {
-                unsafe note(rd_kafka_assign(handle.raw, list))
+                note(unsafe rd_kafka_assign(handle.raw, list))
+                assigned = partitions
             }
         }
         let held = offsets.keys.filter { isHeld || paused.contains($0) }
@@ -222,18 +255,22 @@ extension ConsumerLoop {
 
     private func unassign(_ partitions: Set<Int>) {
         if isCooperative {
-            unsafe PartitionList.with(topic: settings.topic, partitions: partitions) { list in
-                unsafe note(rd_kafka_incremental_unassign(handle.raw, list))
+            let known = assigned.intersection(partitions)
+            unsafe PartitionList.with(topic: settings.topic, partitions: known) { list in
+                unsafe require(rd_kafka_incremental_unassign(handle.raw, list))
             }
+            assigned.subtract(known)
         } else {
             note(unsafe rd_kafka_assign(handle.raw, nil))
+            assigned = []
         }
     }
 
     private var isCooperative: Bool { settings.assignor == .cooperativeSticky }
 
-    private func note(_ error: OpaquePointer?) {
-        if let error = unsafe error { context.note(unsafe KafkaError(owning: error)) }
+    /// Reading on after a refusal would skip records, or stand still.
+    private func require(_ error: OpaquePointer?) {
+        if let error = unsafe error { mailbox.fail(unsafe KafkaError(owning: error)) }
     }
 
     private func note(_ code: rd_kafka_resp_err_t) {
@@ -275,7 +312,9 @@ extension ConsumerLoop {
         }
         let offset = unsafe message.offset
         // Guards: a partition that is being handed over, and a record that was here before.
-        guard !revoking.contains(partition), let wanted = reading[partition], offset >= wanted ?? 0 else { return }
+        guard !revoking.contains(partition), restarting[partition] == nil, let wanted = reading[partition],
+            offset >= wanted ?? 0
+        else { return }
         reading[partition] = .some(offset + 1)
         if batches.last?.partition != partition { batches.append(KafkaBatch(partition: partition)) }
         let last = batches.count - 1
@@ -307,7 +346,9 @@ extension ConsumerLoop {
     /// The offset wanted is not in the log: reads on at the oldest record if it was overtaken, and fails if it lies
     /// ahead, because then this is not the log it came from.
     private func outOfRange(_ partition: Int) {
-        guard let entry = reading[partition], !revoking.contains(partition) else { return }
+        guard let entry = reading[partition], !revoking.contains(partition), restarting[partition] == nil else {
+            return
+        }
         var (low, high): (Int64, Int64) = (0, 0)
         let code = unsafe rd_kafka_query_watermark_offsets(
             handle.raw, settings.topic, Int32(partition), &low, &high, Self.queryMs)
@@ -315,7 +356,7 @@ extension ConsumerLoop {
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
             // Reading on at the same place asks again, for it fails in the same way if it still is not there.
             context.note(KafkaError(code))
-            return restart(partition, at: entry ?? -2)
+            return restarting[partition] = entry ?? -2
         }
         guard wanted <= high else {
             return mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: wanted, end: high))
@@ -324,19 +365,7 @@ extension ConsumerLoop {
             reading[partition] = .some(low)
             mailbox.post(.overtaken(partition: partition, from: wanted, to: low))
         }
-        restart(partition, at: max(wanted, low))
-    }
-
-    /// Reads a partition on from `offset` by assigning it anew: after an error of its offset, 2.0.2 does not seek.
-    private func restart(_ partition: Int, at offset: Int64) {
-        if isCooperative {
-            unassign([partition])
-            assign([partition: offset])
-        } else {
-            var offsets = reading.mapValues { $0 ?? -2 }
-            offsets[partition] = offset
-            assign(offsets)
-        }
+        restarting[partition] = max(wanted, low)
     }
 
     /// Takes over what the last fetches said of the partitions' ends; asks no broker.
