@@ -45,13 +45,13 @@ import Testing
         await stage.close()
     }
 
-    /// In one of nine runs the group stood still after the faults and a part of the records was not read in time: whether
-    /// the mock's or our doing is not known yet.
+    /// In one of 27 runs nine records that the mock had acknowledged were in its log for no reader; one request at a time is
+    /// to prevent that, which enough runs have to show.
     private static let isStormWanted = ProcessInfo.processInfo.environment["TRIMTAB_TEST_STORM"] != nil
 
     @Test(
         .enabled(if: TestPostgres.missing == nil), .enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"),
-        .enabled(if: isStormWanted, "TRIMTAB_TEST_STORM is not set; in one of nine runs the group stands still"),
+        .enabled(if: isStormWanted, "TRIMTAB_TEST_STORM is not set"),
         .timeLimit(.minutes(4)))
     func workersOfAGroupThatComeGoAndStandStillCountEveryRecordOnce() async throws {
         // What arrives in lots is hours old: silent between them, the partitions follow the clock, so none may be late.
