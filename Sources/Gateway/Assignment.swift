@@ -10,6 +10,7 @@ struct Assignment {
     let selection: RouteSelection
     let session: String?
     let user: String?
+    let tags: [String: String]
 
     /// - Throws: a refusal if no route serves the request.
     init(
@@ -35,15 +36,28 @@ struct Assignment {
             throw RefusalError(.unknownRoute(model, known: known))
         }
         self.entry = entry
-        let wanted = RoutingRequest(
+        tags = Self.tags(request.head)
+        var wanted = RoutingRequest(
             route: entry.route.name, id: id, session: sessionHash, user: userHash, key: request.caller.key?.name,
             forced: forced)
+        wanted.tags = tags
+        if let asked = entry.pointer.eligibility?.headers {
+            for name in asked.keys { wanted.headers[name] = request.head.string(named: name) }
+        }
         selection = entry.select(wanted, random: loop.random.unit(), now: request.startedAt)
     }
 
     private static func session(_ request: ClientRequest, _ chat: ChatBody, _ cursor: JSONCursor) -> String? {
         if let name = request.head.string("x-trimtab-session"), !name.isEmpty { return name }
         return chat.session.map(cursor.decode)
+    }
+
+    private static func tags(_ head: HTTPHead) -> [String: String] {
+        var tags: [String: String] = [:]
+        for field in head.fields where head.reads(field.name, "x-trimtab-tags") {
+            RequestTags.read(head.text(field.value), into: &tags)
+        }
+        return tags
     }
 
     private static func forced(_ request: ClientRequest) throws(RefusalError) -> RoutingRequest.Arm? {

@@ -87,6 +87,7 @@ final class Exchange {
         record.stream = chat.stream
         record.session = assignment.session
         record.user = assignment.user
+        record.tags = assignment.tags
         record.key = request.caller.key?.name
         record.project = request.caller.key?.project ?? assignment.entry.route.project
         record.clientRequestID = loop.clientRequestID(request)

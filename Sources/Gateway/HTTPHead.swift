@@ -71,6 +71,16 @@ package struct HTTPHead {
 
     package func string(_ name: StaticString) -> String? { first(name).map(text) }
 
+    /// The first field of a name given in lower case that is known only at run time.
+    func string(named lowercase: String) -> String? {
+        fields.first { field in
+            field.name.count == lowercase.utf8.count
+                && lowercase.utf8.elementsEqual(bytes[field.name]) {
+                    $0 == ((0x41...0x5a).contains($1) ? $1 | 0x20 : $1)
+                }
+        }.map { text($0.value) }
+    }
+
     /// Whether the bytes are `lowercase`, whatever their case. Only letters and `-` may stand in `lowercase`: the bit
     /// that makes a letter small means something else in other bytes.
     func reads(_ range: Range<Int>, _ lowercase: StaticString) -> Bool {

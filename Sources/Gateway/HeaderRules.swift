@@ -29,6 +29,7 @@ enum HeaderRules {
             "host", "authorization", "api-key", "x-api-key", "cookie", "expect", "accept-encoding", "content-type",
             "x-request-id", "openai-organization", "openai-project", "forwarded", "x-forwarded-for",
             "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via", "x-trimtab-session", "x-trimtab-arm",
+            "x-trimtab-tags",
         ])
     private static let notForClient = HeaderSet(
         hopByHop + [

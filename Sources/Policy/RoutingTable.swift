@@ -14,6 +14,8 @@ package struct RoutePointer: Codable, Sendable, Equatable {
     package var leaseUntil: Int64?
     /// Rises with every change.
     package var epoch: Int64 = 0
+    /// Who takes part in the rollout; `nil` is everyone.
+    package var eligibility: Eligibility?
 
     package init(route: RouteName, stable: Int) {
         self.route = route
@@ -21,7 +23,7 @@ package struct RoutePointer: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case route, stable, candidate, weight, salt, rollout, step, epoch
+        case route, stable, candidate, weight, salt, rollout, step, epoch, eligibility
         case leaseUntil = "lease_until"
     }
 }
@@ -79,6 +81,9 @@ package struct RoutingRequest: Sendable {
     package var session: String?
     package var user: String?
     package var key: String?
+    /// By name in lower case; only those that the route's eligibility asks for.
+    package var headers: [String: String] = [:]
+    package var tags: [String: String] = [:]
     /// Asked for by a tester; such requests are recorded as `forced` and left out of evidence.
     package var forced: Arm?
 
@@ -171,7 +176,9 @@ extension RoutingTable.Entry {
             }
             rest *= 1 - share
         }
-        guard let candidate else { return make(.stable, stable, random: random, probability: rest) }
+        guard let candidate, pointer.eligibility?.admits(request) ?? true else {
+            return make(.stable, stable, random: random, probability: rest)
+        }
         let weight = pointer.weight
         if unit(request, salt: pointer.salt) < weight {
             return make(.candidate, candidate, random: random, probability: rest * weight, inRollout: true)

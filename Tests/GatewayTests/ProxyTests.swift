@@ -129,13 +129,7 @@ import Testing
     @Test func aTesterCanAskForAnArm() async throws {
         let upstream = try await ScriptedUpstream { _, _ in [Wire.response(Wire.answer)] }
         let gateway = try await TestGateway(upstream: upstream.port) { options in
-            options.edit = { entry in
-                var candidate = entry.stable
-                candidate.version = 4
-                candidate.targets = [Target(id: "new", provider: "main", model: "model-c")]
-                entry.candidate = candidate
-                entry.pointer.candidate = 4
-            }
+            options.edit = { $0.addCandidate(weight: 0) }
         }
         let response = try await RawClient.ask(
             Wire.post(Wire.body, headers: "x-trimtab-arm: candidate\r\n"), port: gateway.port)
@@ -146,6 +140,32 @@ import Testing
         let wrong = try await RawClient.ask(
             Wire.post(Wire.body, headers: "x-trimtab-arm: best\r\n"), port: gateway.port)
         #expect(wrong.status == 400 && wrong.body.contains("x-trimtab-arm"))
+        await gateway.stop()
+    }
+
+    /// Header, key and tag decide who takes part; tags are recorded and go no further.
+    @Test func aRolloutIsForThoseItNames() async throws {
+        let upstream = try await ScriptedUpstream { _, _ in [Wire.response(Wire.answer)] }
+        let gateway = try await TestGateway(upstream: upstream.port) { options in
+            options.edit = { entry in
+                entry.addCandidate(weight: 1)
+                entry.pointer.eligibility = Eligibility(
+                    headers: ["x-team": "search*"], keys: ["test*"], tags: ["tier": "gold"])
+            }
+        }
+        func ask(_ headers: String) async throws -> String? {
+            try await RawClient.ask(Wire.post(Wire.body, headers: headers), port: gateway.port)
+                .header("x-trimtab-arm")
+        }
+        let both = "X-Team: search-7\r\nX-Trimtab-Tags: tier=gold\r\nx-trimtab-tags: region=eu\r\n"
+        #expect(try await ask(both) == "candidate")
+        #expect(try await ask("x-team: search-7\r\n") == "stable")
+        #expect(try await ask("x-trimtab-tags: tier=gold\r\n") == "stable")
+        await eventually("three records") { gateway.sink.records.count == 3 }
+        let records = gateway.sink.records
+        #expect(records[0].tags == ["tier": "gold", "region": "eu"] && records[0].rollout != nil)
+        #expect(records[1].tags.isEmpty && records[1].rollout == nil && records[1].candidateWeight == nil)
+        #expect(!upstream.requests[0].lowercased().contains("x-trimtab-tags"))
         await gateway.stop()
     }
 }

@@ -79,6 +79,17 @@ struct TestGateway {
         var pointer: RoutePointer
         var stable: RoutingPolicy
         var candidate: RoutingPolicy?
+
+        /// Version 4, served by `model-c`: at the provider `main`, or at another.
+        mutating func addCandidate(weight: Double, provider: String = "main") {
+            var candidate = stable
+            candidate.version = 4
+            candidate.targets = [Target(id: "new", provider: provider, model: "model-c")]
+            candidate.fallbacks = []
+            self.candidate = candidate
+            (pointer.candidate, pointer.weight) = (4, weight)
+            (pointer.rollout, pointer.step) = (UUIDv7(high: 7 << 16 | 0x7000, low: 1 << 63), 2)
+        }
     }
 
     private static func snapshot(_ options: Options, _ hasher: KeyHasher) throws -> GatewaySnapshot {

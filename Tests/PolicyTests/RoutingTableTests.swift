@@ -7,7 +7,8 @@ import Testing
     static let cheap = Target(provider: "sim", model: "cheap")
 
     static func entry(
-        weight: Double = 0, holdout: Double = 0, explore: Double = 0, fallbacks: [String] = [], leaseUntil: Int64? = nil
+        weight: Double = 0, holdout: Double = 0, explore: Double = 0, fallbacks: [String] = [],
+        leaseUntil: Int64? = nil, _ change: (inout RoutePointer) -> Void = { _ in }
     ) throws -> RoutingTable.Entry {
         let name = try #require(RouteName("chat"))
         var route = Route(name: name)
@@ -26,16 +27,21 @@ import Testing
         pointer.weight = weight
         pointer.salt = 99
         pointer.leaseUntil = leaseUntil
+        (pointer.rollout, pointer.step) = (UUIDv7(high: 1, low: 2), 1)
+        change(&pointer)
         return RoutingTable.Entry(
             route: route, pointer: pointer, stable: policy(1, strong), candidate: policy(2, cheap),
             baseline: policy(1, strong),
             catalog: [strong, cheap])
     }
 
-    static func select(_ entry: RoutingTable.Entry, user: Int, now: Int64 = 0) throws -> RouteSelection {
+    static func select(
+        _ entry: RoutingTable.Entry, user: Int, now: Int64 = 0, _ change: (inout RoutingRequest) -> Void = { _ in }
+    ) throws -> RouteSelection {
         var generator = SplitMix64(seed: UInt64(user))
-        let request = RoutingRequest(
+        var request = RoutingRequest(
             route: entry.route.name, id: UUIDv7(milliseconds: 0, using: &generator), user: "user-\(user)")
+        change(&request)
         return try #require(RoutingTable(entries: [entry.route.name: entry]).select(request, random: 0.5, now: now))
     }
 
@@ -75,6 +81,19 @@ import Testing
     /// A model that only helps out may be explored; the one that serves is not.
     @Test func exploresWhatIsAllowedAndDoesNotServe() throws {
         #expect(try Self.entry(fallbacks: ["sim/cheap"]).explore == [Self.cheap])
+    }
+
+    /// Who is not eligible is served by stable and is no control: nothing of the rollout is written down.
+    @Test func whoIsNotEligibleIsOutsideTheRollout() throws {
+        let entry = try Self.entry(weight: 1) { $0.eligibility = Eligibility(tags: ["tier": "gold"]) }
+        for user in 0..<50 {
+            let inside = try Self.select(entry, user: user) { $0.tags = ["tier": "gold"] }
+            #expect(inside.arm == .candidate && inside.rollout != nil && inside.candidateWeight == 1)
+            let outside = try Self.select(entry, user: user) { $0.tags = ["tier": "silver"] }
+            #expect(outside.arm == .stable && outside.policy == 1 && outside.propensity == 1)
+            #expect(outside.rollout == nil && outside.step == nil && outside.candidateWeight == nil)
+        }
+        #expect(try Self.select(entry, user: 1) { $0.forced = .candidate }.policy == 2)
     }
 
     @Test func evidenceIsOnlyWhatWasComparedInARollout() throws {
