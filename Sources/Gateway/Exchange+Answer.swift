@@ -13,19 +13,13 @@ extension Exchange {
         answer = head
         length = head.length
         expect(within: timeouts.idleMs, from: now)
-        guard code < 300, isEventStream(head) else {
+        guard code < 300, head.isEventStream else {
             phase = .collecting
             return
         }
         phase = .streaming
         length = nil
         client.startStream(code, length: nil) { writeHeaders(&$0) }
-    }
-
-    private func isEventStream(_ head: HTTPHead) -> Bool {
-        let name: StaticString = "text/event-stream"
-        guard let type = head.first("content-type")?.prefix(name.utf8CodeUnitCount) else { return false }
-        return head.reads(type, name)
     }
 
     func upstreamBody(_ bytes: ByteBuffer) {
@@ -82,9 +76,9 @@ extension Exchange {
         if let failure = UpstreamFailure.of(status: status) { return passFailure(failure) }
         let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in try? AnswerScanner.scan(bytes) }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
-        note(facts)
-        check(facts)
-        price()
+        record.note(facts)
+        record.check(facts)
+        record.price(by: snapshot.prices, target)
         let cost = record.cost
         client.respondWhole(status, body: collected) { head in
             writeHeaders(&head)
@@ -95,12 +89,8 @@ extension Exchange {
 
     /// Passes on the provider's own words about what was wrong, except those about our credentials.
     private func passFailure(_ failure: UpstreamFailure) {
-        var failure = failure
         guard failure.error != .auth, failure.error != .protocol else { return fail(failure) }
-        if failure.error == .rateLimited, collected.contains("insufficient_quota") { failure.error = .quota }
-        if failure.error == .badRequest, collected.contains("content_filter") || collected.contains("content_policy") {
-            failure.error = .contentFilter
-        }
+        let failure = failure.explained(by: collected)
         record.ttftMs = nil
         client.respondWhole(status, body: collected) { writeHeaders(&$0) }
         end(.upstreamError, status: status, error: failure.error)
@@ -118,7 +108,7 @@ extension Exchange {
 
     func finishStream() {
         noteStreamed()
-        check(events.facts)
+        record.check(events.facts)
         let failed = events.facts.failed
         client.writeStream(events.rest(), chunked: true)
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
@@ -128,14 +118,8 @@ extension Exchange {
     /// Ends the exchange because of the provider, telling the client as far as that is still possible.
     func fail(_ failure: UpstreamFailure) {
         let refusal = failure.refusal(provider: record.provider ?? "")
-        let outcome: Outcome =
-            switch failure.error {
-            case .timeoutConnect, .timeoutFirstByte, .timeoutIdle, .timeoutTotal: .timeout
-            case .localLimit: .rejected
-            case .reset where phase == .collecting || phase == .streaming || phase == .passing: .upstreamCut
-            default: .upstreamError
-            }
-        stop(outcome, failure.error, refusal)
+        let begun = phase == .collecting || phase == .streaming || phase == .passing
+        stop(failure.outcome(begun: begun), failure.error, refusal)
     }
 
     /// The gateway stops and waits no longer.
@@ -188,41 +172,13 @@ extension Exchange {
         head.field("x-trimtab-target: ", target.id)
     }
 
-    private func note(_ facts: AnswerFacts) {
-        record.finish = facts.finish
-        record.tokens = facts.usage
-        if facts.usage == nil {
-            // Four characters to a token is the usual rule of thumb for English.
-            var tokens = TokenUsage(input: (chat.characters + 3) / 4, output: (facts.characters + 3) / 4)
-            tokens.source = .estimated
-            record.tokens = tokens
-        }
-    }
-
-    private func check(_ facts: AnswerFacts) {
-        var checks = RequestRecord.Checks()
-        checks.empty = facts.characters == 0 && !facts.toolCalls
-        checks.refusal = facts.refusal
-        record.checks = checks
-    }
-
     /// Writes down what has passed through, whole or not.
     func noteStreamed() {
         switch phase {
-        case .streaming: note(events.facts)
-        case .passing: note(AnswerFacts(characters: passedBytes))
+        case .streaming: record.note(events.facts)
+        case .passing: record.note(AnswerFacts(characters: passedBytes))
         case .waiting, .sent, .collecting, .ended: break
         }
-    }
-
-    /// Works out what the answer costs, if its tokens and the price are known.
-    func price() {
-        guard record.cost == nil, let tokens = record.tokens, let price = snapshot.prices[target.modelKey] else {
-            return
-        }
-        record.cost = price.cost(
-            input: tokens.input, cachedRead: tokens.cachedRead, cacheWrite: tokens.cacheWrite, output: tokens.output)
-        record.price = snapshot.prices.id
     }
 }
 

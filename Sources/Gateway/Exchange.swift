@@ -5,7 +5,7 @@ import Telemetry
 
 /// One chat request from its body to its record: chooses a target, tries it, falls back at most once or so, and passes
 /// the answer on. Whatever happens, it ends once and leaves exactly one record.
-final class Exchange {
+final class Exchange: UpstreamUser {
     let client: ClientConnection
     let loop: GatewayLoop
     let snapshot: GatewaySnapshot
@@ -20,6 +20,7 @@ final class Exchange {
 
     private(set) var target: Target
     private var fallbacks: ArraySlice<Target>
+    private let mirror: RouteSelection.Mirror?
     private var upstream: UpstreamConnection?
     private var retriedStale = false
     private var attemptStarted = NIODeadline.now()
@@ -79,6 +80,7 @@ final class Exchange {
         target = selection.target
         fallbacks = selection.fallbacks.prefix(loop.settings.fallbackLimit)
         timeouts = selection.timeouts
+        mirror = selection.mirror
         workingSince = .now()
         totalDeadline = request.started + .milliseconds(Int64(timeouts.totalMs))
         record = RequestRecord(
@@ -271,8 +273,10 @@ final class Exchange {
         record.error = error
         record.overheadMs = overheadMs
         loop.statistics.inFlight -= 1
-        price()
+        record.price(by: snapshot.prices, target)
         loop.append(record)
+        // Not before the last bytes have been written for the user.
+        if let mirror { loop.eventLoop.assumeIsolated().execute { self.loop.mirror(self, mirror) } }
     }
 
     /// The connection is the pool's again.

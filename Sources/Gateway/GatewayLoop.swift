@@ -36,6 +36,7 @@ final class GatewayLoop {
     private(set) var snapshot = GatewaySnapshot(table: RoutingTable())
     private(set) var pools: [String: UpstreamPool] = [:]
     private(set) var connections: [ClientConnection] = []
+    var mirrors: [Mirror] = []
     private(set) var draining = false
     private(set) var stopped = false
     private var drained: EventLoopPromise<Void>?
@@ -110,6 +111,7 @@ final class GatewayLoop {
             guard index >= 0 else { break }
             if connections[index].deadline <= now { connections[index].expired(now) }
         }
+        forEachMirror { if $0.deadline <= now { $0.expired(now) } }
         for pool in pools.values { pool.sweep(now) }
         publish()
     }
@@ -128,6 +130,7 @@ final class GatewayLoop {
     func drain(_ promise: EventLoopPromise<Void>) {
         draining = true
         drained = promise
+        forEachMirror { $0.cut() }
         for connection in connections { connection.drain() }
         finishDraining()
     }

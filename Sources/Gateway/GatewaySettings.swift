@@ -29,6 +29,8 @@ package struct GatewaySettings: Sendable, Equatable {
         package var answerBytes = 4 << 20
         /// Requests of one event loop that wait for a connection to one provider.
         package var waiting = 1_024
+        /// Copies of requests that one event loop has under way for shadow rollouts; further ones are dropped.
+        package var mirrors = 32
         package init() {}
     }
 

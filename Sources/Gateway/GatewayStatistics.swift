@@ -10,6 +10,10 @@ package struct GatewayStatistics: Sendable, Equatable {
     /// Pooled connections that the upstream had closed and a request was sent again on a fresh one.
     package var staleRetries = 0
     package var upstreamConnects = 0
+    /// Copies of requests that a candidate has answered or failed to.
+    package var mirrored = 0
+    /// Copies that were not sent, since there was no room for them.
+    package var mirrorsDropped = 0
     package var overhead = Overhead()
 
     package var inFlight = 0
@@ -41,6 +45,8 @@ package struct GatewayStatistics: Sendable, Equatable {
         sum.fallbacks += b.fallbacks
         sum.staleRetries += b.staleRetries
         sum.upstreamConnects += b.upstreamConnects
+        sum.mirrored += b.mirrored
+        sum.mirrorsDropped += b.mirrorsDropped
         for index in sum.overhead.counts.indices { sum.overhead.counts[index] += b.overhead.counts[index] }
         sum.overhead.sumMs += b.overhead.sumMs
         sum.inFlight += b.inFlight

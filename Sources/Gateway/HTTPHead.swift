@@ -71,6 +71,12 @@ package struct HTTPHead {
 
     package func string(_ name: StaticString) -> String? { first(name).map(text) }
 
+    var isEventStream: Bool {
+        let name: StaticString = "text/event-stream"
+        guard let type = first("content-type")?.prefix(name.utf8CodeUnitCount) else { return false }
+        return reads(type, name)
+    }
+
     /// The first field of a name given in lower case that is known only at run time.
     func string(named lowercase: String) -> String? {
         fields.first { field in

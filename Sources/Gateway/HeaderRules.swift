@@ -24,21 +24,24 @@ enum HeaderRules {
     ]
     /// The client's credentials and whereabouts are not the provider's business. `accept-encoding` stays here because
     /// the gateway reads the answer.
-    private static let notForUpstream = HeaderSet(
+    private static let privateToGateway =
         hopByHop + [
             "host", "authorization", "api-key", "x-api-key", "cookie", "expect", "accept-encoding", "content-type",
             "x-request-id", "openai-organization", "openai-project", "forwarded", "x-forwarded-for",
             "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via", "x-trimtab-session", "x-trimtab-arm",
             "x-trimtab-tags",
-        ])
+        ]
+    private static let notForUpstream = HeaderSet(privateToGateway)
+    /// A provider would take a copy for the original sent again.
+    private static let notForCopies = HeaderSet(privateToGateway + ["idempotency-key"])
     private static let notForClient = HeaderSet(
         hopByHop + [
             "set-cookie", "x-request-id", "x-trimtab-policy", "x-trimtab-arm", "x-trimtab-target",
             "x-trimtab-cost-usd", "alt-svc", "strict-transport-security",
         ])
 
-    static func writeRequestHeaders(_ head: HTTPHead, into writer: inout HeadWriter) {
-        write(head, without: notForUpstream, into: &writer)
+    static func writeRequestHeaders(_ head: HTTPHead, isCopy: Bool, into writer: inout HeadWriter) {
+        write(head, without: isCopy ? notForCopies : notForUpstream, into: &writer)
     }
 
     static func writeResponseHeaders(_ head: HTTPHead, into writer: inout HeadWriter) {

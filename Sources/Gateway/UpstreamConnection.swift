@@ -16,7 +16,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     private let pool: UpstreamPool
     private var context: ChannelHandlerContext?
-    private var exchange: Exchange?
+    private var exchange: (any UpstreamUser)?
     private var state = State.connecting
     private var reader = HTTPReader(isResponse: true, headLimit: headLimit)
     private var failure: UpstreamFailure?
@@ -57,7 +57,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     /// Sends a request whose bytes are `head`, then `rest`.
-    func send(_ head: ByteBuffer, _ rest: ByteBuffer?, for exchange: Exchange) {
+    func send(_ head: ByteBuffer, _ rest: ByteBuffer?, for exchange: any UpstreamUser) {
         guard let context else { return exchange.upstreamFailed(UpstreamFailure(error: .reset), self) }
         self.exchange = exchange
         state = .busy

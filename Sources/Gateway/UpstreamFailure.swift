@@ -52,6 +52,26 @@ struct UpstreamFailure {
         return UpstreamFailure(error: error, status: status)
     }
 
+    /// What the provider's own words say more exactly than its status.
+    func explained(by body: ByteBuffer) -> UpstreamFailure {
+        var failure = self
+        if error == .rateLimited, body.contains("insufficient_quota") { failure.error = .quota }
+        if error == .badRequest, body.contains("content_filter") || body.contains("content_policy") {
+            failure.error = .contentFilter
+        }
+        return failure
+    }
+
+    /// - Parameter begun: whether an answer had begun.
+    func outcome(begun: Bool) -> Outcome {
+        switch error {
+        case .timeoutConnect, .timeoutFirstByte, .timeoutIdle, .timeoutTotal: .timeout
+        case .localLimit: .rejected
+        case .reset where begun: .upstreamCut
+        default: .upstreamError
+        }
+    }
+
     /// Whether another target may fare better. A request that is wrong is wrong everywhere.
     var mayFallBack: Bool { error != .badRequest && error != .contentFilter }
 

@@ -9,7 +9,7 @@ final class UpstreamPool {
     /// The cycle ends when the loop has drained and lets go of its pools.
     private let loop: GatewayLoop
     private var idle: [UpstreamConnection] = []
-    private var waiters = CircularBuffer<(exchange: Exchange, ticket: Int)>()
+    private var waiters = CircularBuffer<(exchange: any UpstreamUser, ticket: Int)>()
     private var connecting = 0
     private var lastTicket = 0
     /// Connections there are, those being made included.
@@ -21,6 +21,8 @@ final class UpstreamPool {
     }
 
     var waitingCount: Int { waiters.count }
+    /// Whether less than half of the connections that may be are in use: what is left is for users.
+    var hasRoomToSpare: Bool { 2 * (open - idle.count) < endpoint.settings.maxConnectionsPerLoop }
 
     enum Acquisition {
         case connection(UpstreamConnection)
@@ -31,7 +33,7 @@ final class UpstreamPool {
     }
 
     /// - Parameter fresh: passes over kept connections.
-    func acquire(_ exchange: Exchange, fresh: Bool, connectMs: Int) -> Acquisition {
+    func acquire(_ exchange: any UpstreamUser, fresh: Bool, connectMs: Int) -> Acquisition {
         if !fresh, let connection = idle.popLast() { return .connection(connection) }
         guard waiters.count < loop.settings.limits.waiting else { return .full }
         lastTicket += 1
@@ -75,7 +77,7 @@ final class UpstreamPool {
         for connection in all { connection.close() }
     }
 
-    private func nextWaiter() -> Exchange? {
+    private func nextWaiter() -> (any UpstreamUser)? {
         while let (exchange, ticket) = waiters.popFirst() {
             if exchange.ticket == ticket { return exchange }
         }

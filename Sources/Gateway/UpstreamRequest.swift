@@ -17,7 +17,7 @@ struct UpstreamRequest {
 
     init(
         endpoint: UpstreamEndpoint, client: HTTPHead, id: UUIDv7, body: ByteBuffer, chat: ChatBody, model: String,
-        asksUsage: Bool
+        asksUsage: Bool, isCopy: Bool = false
     ) {
         let modelEdit = Edit(range: chat.model.quoted, text: nil)
         var edits = [modelEdit]
@@ -34,7 +34,7 @@ struct UpstreamRequest {
         let copies = tail <= Self.copyLimit
 
         var writer = HeadWriter(endpoint.head)
-        HeaderRules.writeRequestHeaders(client, into: &writer)
+        HeaderRules.writeRequestHeaders(client, isCopy: isCopy, into: &writer)
         writer.field("x-request-id: ", id)
         writer.field("content-length: ", length)
         writer.endLine()

@@ -9,6 +9,7 @@ package enum Metric: String, CaseIterable, Sendable {
     case gatewayConnections = "trimtab_gateway_open_connections"
     case gatewayUpstreamErrors = "trimtab_gateway_upstream_errors_total"
     case gatewayFallbacks = "trimtab_gateway_fallbacks_total"
+    case gatewayMirrorsDropped = "trimtab_gateway_mirrors_dropped_total"
     case gatewayTableEpoch = "trimtab_gateway_routing_table_epoch"
     case gatewayTableAge = "trimtab_gateway_routing_table_age_seconds"
 

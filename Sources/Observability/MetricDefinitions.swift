@@ -27,6 +27,8 @@ extension Metric {
         case .gatewayUpstreamErrors:
             counter("errors", [.provider, .code], "Attempts that failed, by provider and error class.")
         case .gatewayFallbacks: counter("requests", [.route], "Requests that a fallback target answered.")
+        case .gatewayMirrorsDropped:
+            counter("copies", [], "Copies of requests for shadow rollouts that were not sent, for want of room.")
         case .gatewayTableEpoch: gauge("epoch", [], "Epoch of the routing table in force.")
         case .gatewayTableAge: gauge("seconds", [], "Time since the routing table was last confirmed.")
         case .logAppended: counter("records", [.kind], "Records appended to the local log.")

@@ -16,6 +16,15 @@ package struct RoutePointer: Codable, Sendable, Equatable {
     package var epoch: Int64 = 0
     /// Who takes part in the rollout; `nil` is everyone.
     package var eligibility: Eligibility?
+    package var mode = Mode.split
+
+    /// What the candidate's share means.
+    package enum Mode: String, Codable, Sendable, CaseIterable {
+        /// That share is served by the candidate.
+        case split
+        /// Everyone is served by stable; of that share a copy goes to the candidate too, and no user sees its answer.
+        case mirror
+    }
 
     package init(route: RouteName, stable: Int) {
         self.route = route
@@ -23,8 +32,25 @@ package struct RoutePointer: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case route, stable, candidate, weight, salt, rollout, step, epoch, eligibility
+        case route, stable, candidate, weight, salt, rollout, step, epoch, eligibility, mode
         case leaseUntil = "lease_until"
+    }
+}
+
+extension RoutePointer {
+    package init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            route: try c.decode(RouteName.self, forKey: .route), stable: try c.decode(Int.self, forKey: .stable))
+        candidate = try c.decodeIfPresent(Int.self, forKey: .candidate)
+        weight = try c.decode(Double.self, forKey: .weight)
+        salt = try c.decode(UInt64.self, forKey: .salt)
+        rollout = try c.decodeIfPresent(UUIDv7.self, forKey: .rollout)
+        step = try c.decodeIfPresent(Int.self, forKey: .step)
+        leaseUntil = try c.decodeIfPresent(Int64.self, forKey: .leaseUntil)
+        epoch = try c.decode(Int64.self, forKey: .epoch)
+        eligibility = try c.decodeIfPresent(Eligibility.self, forKey: .eligibility)
+        mode = try c.decodeIfPresent(Mode.self, forKey: .mode) ?? .split
     }
 }
 
@@ -117,6 +143,17 @@ package struct RouteSelection: Sendable, Equatable {
     package var candidateWeight: Double?
     /// The probability with which this target was chosen, given everything.
     package var propensity: Double
+    /// Where a copy of the request goes, beside the request itself.
+    package var mirror: Mirror?
+
+    package struct Mirror: Sendable, Equatable {
+        /// The candidate's version.
+        package var policy: Int
+        package var timeouts: RoutingPolicy.Timeouts
+        package var target: Target
+        /// The probability with which a copy goes to this target, given everything.
+        package var propensity: Double
+    }
 
     package enum SelectedArm: String, Sendable { case stable, candidate, holdout, explore, forced }
 }
@@ -143,6 +180,11 @@ extension RoutingTable.Entry {
         guard let candidate, pointer.candidate != nil else { return nil }
         if let until = pointer.leaseUntil, now > until { return nil }
         return candidate
+    }
+
+    /// Whether copies of a rollout's requests still go to a policy.
+    package func mirrors(_ rollout: UUIDv7?, to policy: Int, now: Int64) -> Bool {
+        pointer.mode == .mirror && pointer.rollout == rollout && liveCandidate(now: now)?.version == policy
     }
 
     /// As `RoutingTable.select`, where the route has been found.
@@ -180,7 +222,18 @@ extension RoutingTable.Entry {
             return make(.stable, stable, random: random, probability: rest)
         }
         let weight = pointer.weight
-        if unit(request, salt: pointer.salt) < weight {
+        let chosen = unit(request, salt: pointer.salt) < weight
+        if pointer.mode == .mirror {
+            var selection = make(.stable, stable, random: random, probability: rest, inRollout: true)
+            if chosen {
+                let (target, share) = candidate.choose(random: random)
+                selection.mirror = .init(
+                    policy: candidate.version, timeouts: candidate.timeouts, target: target,
+                    propensity: rest * weight * share)
+            }
+            return selection
+        }
+        if chosen {
             return make(.candidate, candidate, random: random, probability: rest * weight, inRollout: true)
         }
         return make(.stable, stable, random: random, probability: rest * (1 - weight), inRollout: true)

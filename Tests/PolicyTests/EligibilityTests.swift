@@ -77,8 +77,8 @@ import Testing
     @Test func pointersOfBeforeAreForEveryone() throws {
         let old = #"{"route":"chat","stable":1,"weight":0.5,"salt":7,"epoch":3}"#
         var pointer = try JSONDecoder().decode(RoutePointer.self, from: Data(old.utf8))
-        #expect(pointer.eligibility == nil && pointer.weight == 0.5)
-        pointer.eligibility = Eligibility(keys: ["beta-*"])
+        #expect(pointer.eligibility == nil && pointer.mode == .split && pointer.weight == 0.5)
+        (pointer.eligibility, pointer.mode) = (Eligibility(keys: ["beta-*"]), .mirror)
         #expect(try JSONDecoder().decode(RoutePointer.self, from: JSONEncoder().encode(pointer)) == pointer)
         let partial = try JSONDecoder().decode(Eligibility.self, from: Data(#"{"tags":{"tier":"gold"}}"#.utf8))
         #expect(partial == Eligibility(tags: ["tier": "gold"]))

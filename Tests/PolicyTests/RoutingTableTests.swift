@@ -96,6 +96,74 @@ import Testing
         #expect(try Self.select(entry, user: 1) { $0.forced = .candidate }.policy == 2)
     }
 
+    /// In a mirror rollout stable serves everyone, and who is copied at 5 % is still copied at 25 %.
+    @Test func mirroredAreThoseWhomASplitWouldMove() throws {
+        func table(_ weight: Double, _ mode: RoutePointer.Mode) throws -> RoutingTable.Entry {
+            try Self.entry(weight: weight) { $0.mode = mode }
+        }
+        let (small, large, split) = (try table(0.05, .mirror), try table(0.25, .mirror), try table(0.25, .split))
+        var copied = 0
+        for user in 0..<20_000 {
+            let few = try Self.select(small, user: user), many = try Self.select(large, user: user)
+            #expect(many.arm == .stable && many.policy == 1 && many.target == Self.strong && many.propensity == 1)
+            #expect(many.rollout != nil && many.step == 1 && many.candidateWeight == 0.25)
+            if few.mirror != nil { #expect(many.mirror != nil) }
+            #expect((many.mirror != nil) == (try Self.select(split, user: user).arm == .candidate))
+            guard let mirror = many.mirror else { continue }
+            #expect(mirror.policy == 2 && mirror.target == Self.cheap && mirror.propensity == 0.25)
+            copied += 1
+        }
+        #expect(abs(Double(copied) / 20_000 - 0.25) < 0.012)
+    }
+
+    @Test func onlyTheRolloutsOwnRequestsAreMirrored() throws {
+        let entry = try Self.entry(weight: 1, holdout: 0.2, explore: 0.3, leaseUntil: 1_000) { $0.mode = .mirror }
+        for user in 0..<500 {
+            let selection = try Self.select(entry, user: user)
+            #expect((selection.mirror != nil) == (selection.arm == .stable))
+            #expect(try Self.select(entry, user: user, now: 1_001).mirror == nil)
+            #expect(try Self.select(entry, user: user) { $0.forced = .candidate }.mirror == nil)
+        }
+        let rollout = entry.pointer.rollout
+        #expect(entry.mirrors(rollout, to: 2, now: 1_000))
+        #expect(!entry.mirrors(rollout, to: 2, now: 1_001) && !entry.mirrors(rollout, to: 3, now: 0))
+        #expect(!entry.mirrors(nil, to: 2, now: 0))
+        #expect(!(try Self.entry(weight: 1)).mirrors(rollout, to: 2, now: 0))
+    }
+
+    /// Whatever the table: over everything that can happen to one unit the probabilities that are recorded add up to
+    /// one, shares are what they say, and a larger weight takes nobody back.
+    @Test(arguments: 0..<20 as Range<UInt64>)
+    func anyTableIsMonotoneAndItsPropensitiesAddUp(_ seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        func share(_ most: Double) -> Double { random.unit() < 0.3 ? 0 : random.unit() * most }
+        let (weight, holdout, explore) = (share(1), share(0.5), share(0.5))
+        let mode: RoutePointer.Mode = random.unit() < 0.5 ? .split : .mirror
+        func make(_ weight: Double) throws -> RoutingTable.Entry {
+            try Self.entry(weight: weight, holdout: holdout, explore: explore) {
+                $0.mode = mode
+                $0.eligibility = Eligibility(tags: ["tier": "gold"])
+            }
+        }
+        let (less, more) = (try make(weight), try make(weight + (1 - weight) * random.unit()))
+        for tier in ["gold", "silver"] {
+            var stated: [RouteSelection.SelectedArm: Double] = [:]
+            for user in 0..<2_000 {
+                func tag(_ request: inout RoutingRequest) { request.tags = ["tier": tier] }
+                let low = try Self.select(less, user: user, tag), high = try Self.select(more, user: user, tag)
+                #expect(stated.updateValue(low.propensity, forKey: low.arm).map { $0 == low.propensity } ?? true)
+                if low.arm == .candidate { #expect(high.arm == .candidate) }
+                if low.mirror != nil { #expect(high.mirror != nil) }
+                if low.arm == .holdout || low.arm == .explore { #expect(high.arm == low.arm) }
+                if tier == "silver" { #expect(low.arm != .candidate && low.mirror == nil && low.rollout == nil) }
+                if mode == .mirror { #expect(low.arm != .candidate) }
+            }
+            // An arm of a tiny share may have got nobody.
+            let sum = stated.values.reduce(0, +)
+            #expect(sum < 1 + 1e-12 && sum > 0.99)
+        }
+    }
+
     @Test func evidenceIsOnlyWhatWasComparedInARollout() throws {
         let entry = try Self.entry(weight: 0.5, holdout: 0.1, explore: 0.3)
         for user in 0..<500 {

@@ -31,6 +31,37 @@ import Testing
         #expect(encoded(.request(record)) == json)
     }
 
+    @Test("A shadow carries the request that it copies, and that request's bucket")
+    func goldenShadow() throws {
+        let original = UUIDv7(high: 0x0193_2f5c_3a1b_7abc, low: 0x8def_0123_4567_89ab)
+        var record = RequestRecord(
+            id: UUIDv7(high: 0x0193_2f5c_3f00_7001, low: 0x8000_0000_0000_09ab), at: 1_763_650_002_101,
+            startedAt: 1_763_650_001_300, route: "support-chat", outcome: .complete, status: 200, totalMs: 800.5)
+        (record.key, record.session, record.tags) = ("web", "5e55", ["tier": "gold"])
+        (record.policy, record.step, record.arm) = (18, 2, .shadow)
+        record.rollout = UUIDv7(high: 0x0193_2f5c_3a1b_7abc, low: 0x8def_0123_4567_89ac)
+        (record.candidateWeight, record.propensity) = (0.2, 0.198)
+        (record.target, record.provider, record.model) = ("cheap", "openai", "gpt-4o-mini")
+        (record.finish, record.ttftMs, record.tokens) = ("stop", 210.25, TokenUsage(input: 512, output: 187))
+        (record.cost, record.price) = (NanoUSD(189_120), "2026-07-02#41")
+        var (prompt, checks) = (RequestRecord.Prompt(), RequestRecord.Checks())
+        (prompt.chars, prompt.messages) = (2_048, 3)
+        (checks.schema, checks.refusal, checks.empty) = (true, false, false)
+        (record.prompt, record.checks, record.shadowOf) = (prompt, checks, original)
+        let json = #"""
+            {"v":1,"id":"01932f5c-3f00-7001-8000-0000000009ab","at":1763650002101,"started_at":1763650001300,\#
+            "route":"support-chat","key":"web","session":"5e55","tags":{"tier":"gold"},"policy":18,\#
+            "rollout":"01932f5c-3a1b-7abc-8def-0123456789ac","step":2,"arm":"shadow","candidate_weight":0.2,\#
+            "propensity":0.198,"target":"cheap","provider":"openai","model":"gpt-4o-mini","outcome":"complete",\#
+            "status":200,"finish":"stop","ttft_ms":210.25,"total_ms":800.5,"tokens":{"input":512,"output":187},\#
+            "cost_nano_usd":189120,"price":"2026-07-02#41","prompt":{"chars":2048,"messages":3},\#
+            "checks":{"schema":true,"refusal":false,"empty":false},"shadow_of":"01932f5c-3a1b-7abc-8def-0123456789ab"}
+            """#
+        #expect(encoded(.request(record)) == json)
+        #expect(try decoder.decode(Array(json.utf8), kind: .request) == .request(record))
+        #expect((0..<64).allSatisfy { record.id.partition(of: $0) == original.partition(of: $0) })
+    }
+
     @Test("Absent and default values are not written, and read back as such")
     func goldenSmall() throws {
         let id = UUIDv7(high: 0x0193_2f5c_3a1b_7abc, low: 0x8def_0123_4567_89ab)

@@ -28,6 +28,8 @@ final class MeteredSink: RecordSink {
 
         mutating func count(_ record: RequestRecord) {
             count += 1
+            // No user waits for a copy.
+            guard record.arm != .shadow else { return }
             duration.observe(record.totalMs / 1000)
             if let ttft = record.ttftMs { firstToken.observe(ttft / 1000) }
             if !record.attempts.isEmpty, record.outcome == .complete { fallbacks += 1 }

@@ -56,6 +56,7 @@ struct GatewayService: Service {
             return [
                 MetricSample(.gatewayInFlight, Double(statistics.inFlight)),
                 MetricSample(.gatewayConnections, Double(statistics.clientConnections)),
+                MetricSample(.gatewayMirrorsDropped, Double(statistics.mirrorsDropped)),
                 MetricSample(.gatewayTableEpoch, Double(gateway.servedEpoch)),
             ]
         }

@@ -35,6 +35,9 @@ extension GatewaySettings {
         self.limits.waiting = try limits.int(
             "waiting", default: self.limits.waiting, 0...1_000_000,
             "Requests of one event loop that wait for a connection to one provider.")
+        self.limits.mirrors = try limits.int(
+            "mirrors", default: self.limits.mirrors, 0...10_000,
+            "Copies of requests that one event loop has under way for shadow rollouts; further ones are dropped.")
         try limits.finish()
         let timeouts = try reader.section("timeouts")
         self.timeouts.headerMs = try timeouts.int(
