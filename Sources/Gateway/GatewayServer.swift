@@ -65,6 +65,12 @@ package final class GatewayServer: Sendable {
         }
     }
 
+    /// As `update`; returns when every event loop serves by `snapshot`, so that its epoch can be reported truly.
+    package func serve(_ snapshot: GatewaySnapshot) async {
+        update(snapshot)
+        for loop in loops { try? await loop.eventLoop.submit {}.get() }
+    }
+
     /// Starts to listen.
     ///
     /// - Throws: `TrimtabError` naming `gateway.bind` if the address cannot be had.

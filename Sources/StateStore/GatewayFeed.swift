@@ -47,6 +47,8 @@ package struct GatewayFeed: Sendable {
     /// Delivers the present snapshot, then each new one, until the task is cancelled. While PostgreSQL is away nothing
     /// is delivered: the gateway goes on with what it has.
     ///
+    /// The epoch is reported as soon as `deliver` has returned, which is to say that the gateway serves by it.
+    ///
     /// - Parameter confirmed: called whenever PostgreSQL has said what is in force, new or not.
     package func follow(
         confirmed: @Sendable () -> Void = {}, _ deliver: @Sendable (StoredSnapshot) async -> Void

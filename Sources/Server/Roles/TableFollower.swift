@@ -37,11 +37,11 @@ final class TableFollower: Service {
         if let data = FileManager.default.contents(atPath: file),
             let stored = try? JSONDecoder().decode(StoredSnapshot.self, from: data)
         {
-            serve(stored)
+            await serve(stored)
         }
         await cancelWhenGracefulShutdown { [self] in
             await feed.follow(confirmed: { [self] in confirmed.withLock { $0 = .now } }) { [self] snapshot in
-                serve(snapshot)
+                await serve(snapshot)
                 do {
                     try PrivateFile.write(JSONEncoder().encode(snapshot), to: file)
                 } catch {
@@ -51,8 +51,8 @@ final class TableFollower: Service {
         }
     }
 
-    private func serve(_ stored: StoredSnapshot) {
-        gateway.update(GatewaySnapshot(table: stored.table, keys: stored.keys, prices: stored.prices))
+    private func serve(_ stored: StoredSnapshot) async {
+        await gateway.serve(GatewaySnapshot(table: stored.table, keys: stored.keys, prices: stored.prices))
         collector?.update(CollectorDirectory(table: stored.table, keys: stored.keys, prices: stored.prices))
     }
 }
