@@ -8,7 +8,15 @@ package struct AnswerFacts: Equatable {
     package var characters = 0
     package var choices = 0
     package var toolCalls = false
+    /// The model, or a filter before it, has declined.
     package var refusal = false
+    /// Something was said: text, a refusal or sound.
+    package var hasContent = false
+    /// The text of the one choice where it is to be kept; `nil` where not, with several choices, or past the limit.
+    package var content: [UInt8]?
+
+    /// Bytes of content kept to be checked.
+    package static let contentLimit = 256 << 10
     /// A top-level `error` that is not null.
     package var failed = false
 
@@ -20,15 +28,28 @@ package struct AnswerFacts: Equatable {
         choices = max(choices, chunk.choices)
         toolCalls = toolCalls || chunk.toolCalls
         refusal = refusal || chunk.refusal
+        hasContent = hasContent || chunk.hasContent
         failed = failed || chunk.failed
+        guard content != nil else { return }
+        if let part = chunk.content { keep(part) } else { content = nil }
+    }
+
+    mutating func keep(_ part: some Collection<UInt8>) {
+        // No second reference to the bytes, or each part would copy all those before it.
+        guard let count = content?.count, count + part.count <= Self.contentLimit else { return content = nil }
+        content?.append(contentsOf: part)
     }
 }
 
 /// Reads an OpenAI chat completion, or a chunk of one, in one pass.
 package struct AnswerScanner {
-    package static func scan(_ bytes: UnsafeRawBufferPointer) throws(JSONFault) -> AnswerFacts {
+    /// - Parameter keepsContent: whether what is said is to be checked.
+    package static func scan(
+        _ bytes: UnsafeRawBufferPointer, keepsContent: Bool = false
+    ) throws(JSONFault) -> AnswerFacts {
         var cursor = JSONCursor(bytes)
         var facts = AnswerFacts()
+        if keepsContent { facts.content = [] }
         try cursor.object(depth: 0) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
             if cursor.reads(key, "choices"), next == UInt8(ascii: "[") {
@@ -46,6 +67,7 @@ package struct AnswerScanner {
 
     private static func choice(_ cursor: inout JSONCursor, _ facts: inout AnswerFacts) throws(JSONFault) {
         facts.choices += 1
+        if facts.choices > 1 { facts.content = nil }
         guard cursor.peek() == UInt8(ascii: "{") else { return try cursor.skip(depth: 2) }
         try cursor.object(depth: 2) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
@@ -53,8 +75,11 @@ package struct AnswerScanner {
                 // A closed list in practice; a bound keeps a hostile upstream from filling the log.
                 let text = cursor.decode(try cursor.string())
                 facts.finish = text.utf8.count <= 64 ? text : "unknown"
+                if text == "content_filter" { facts.refusal = true }
             } else if cursor.reads(key, "message") || cursor.reads(key, "delta"), next == UInt8(ascii: "{") {
                 try message(&cursor, &facts)
+            } else if facts.content != nil, cursor.reads(key, "index"), (48...57).contains(next) {
+                if cursor.count(try cursor.number()) != 0 { facts.content = nil }
             } else {
                 try cursor.skip(depth: 3)
             }
@@ -65,11 +90,15 @@ package struct AnswerScanner {
         try cursor.object(depth: 3) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
             if next == UInt8(ascii: "\"") {
-                let refusal = cursor.reads(key, "refusal")
-                let counts = refusal || cursor.reads(key, "content") || cursor.reads(key, "reasoning_content")
+                let content = cursor.reads(key, "content")
+                let refusal = !content && cursor.reads(key, "refusal")
+                let counts = content || refusal || cursor.reads(key, "reasoning_content")
                 let text = try cursor.string()
-                if counts { facts.characters += text.characters }
-                if refusal, text.characters > 0 { facts.refusal = true }
+                guard counts, text.characters > 0 else { return }
+                facts.characters += text.characters
+                if refusal { facts.refusal = true }
+                if content || refusal { facts.hasContent = true }
+                if content, facts.content != nil { keep(text, of: cursor, &facts) }
             } else if next == UInt8(ascii: "[") || next == UInt8(ascii: "{"),
                 cursor.reads(key, "tool_calls") || cursor.reads(key, "function_call")
             {
@@ -80,8 +109,21 @@ package struct AnswerScanner {
                     facts.characters += cursor.at - start
                 }
             } else {
+                let start = cursor.at
+                let says = next != UInt8(ascii: "n") && (cursor.reads(key, "content") || cursor.reads(key, "audio"))
                 try cursor.skip(depth: 4)
+                if says, cursor.at - start > 2 { facts.hasContent = true }
             }
+        }
+    }
+
+    private static func keep(_ text: JSONText, of cursor: JSONCursor, _ facts: inout AnswerFacts) {
+        if text.range.count > 6 * AnswerFacts.contentLimit {
+            facts.content = nil
+        } else if text.escaped {
+            facts.keep(cursor.decode(text).utf8)
+        } else {
+            facts.keep(cursor.bytes[text.range])
         }
     }
 

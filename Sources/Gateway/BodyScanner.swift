@@ -9,6 +9,8 @@ package struct ChatBody: Equatable {
     package var characters = 0
     package var images = 0
     package var tools = false
+    /// Whether `response_format` asks for an answer in JSON.
+    package var asksJSON = false
     package var usage: UsageRequest = .absent(at: 0)
 
     /// Whether the client asked for the usage of a streamed answer, and where to write that we do.
@@ -61,9 +63,11 @@ package struct BodyScanner {
 
     /// The fields that may come once only, since the gateway acts on them.
     private enum Field: UInt8 {
-        case model, stream, streamOptions, user, metadata, messages, tools
+        case model, stream, streamOptions, user, metadata, messages, tools, responseFormat
 
-        static let all: [Field] = [.model, .stream, .streamOptions, .user, .metadata, .messages, .tools]
+        static let all: [Field] = [
+            .model, .stream, .streamOptions, .user, .metadata, .messages, .tools, .responseFormat,
+        ]
 
         var bit: UInt8 { 1 << rawValue }
 
@@ -76,6 +80,7 @@ package struct BodyScanner {
             case .metadata: "metadata"
             case .messages: "messages"
             case .tools: "tools"
+            case .responseFormat: "response_format"
             }
         }
     }
@@ -125,6 +130,7 @@ package struct BodyScanner {
             let start = cursor.at
             try cursor.skip(depth: 1)
             body.tools = next == UInt8(ascii: "[") && cursor.at - start > 4
+        case .responseFormat: try responseFormat(&cursor, next)
         }
     }
 
@@ -178,6 +184,17 @@ package struct BodyScanner {
             }
         }
         body.session = session
+    }
+
+    private mutating func responseFormat(_ cursor: inout JSONCursor, _ next: UInt8) throws(JSONFault) {
+        guard next == UInt8(ascii: "{") else { return try cursor.skip(depth: 1) }
+        var asksJSON = false
+        try cursor.object(depth: 1) { (cursor, key) throws(JSONFault) in
+            guard cursor.reads(key, "type") else { return try cursor.skip(depth: 2) }
+            guard let type = try text(&cursor, depth: 2) else { return }
+            asksJSON = cursor.reads(type, "json_object") || cursor.reads(type, "json_schema")
+        }
+        body.asksJSON = asksJSON
     }
 
     private mutating func messages(_ cursor: inout JSONCursor, _ next: UInt8) throws(JSONFault) {

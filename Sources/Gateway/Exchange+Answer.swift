@@ -74,7 +74,9 @@ extension Exchange {
 
     private func finishCollected() {
         if let failure = UpstreamFailure.of(status: status) { return passFailure(failure) }
-        let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in try? AnswerScanner.scan(bytes) }
+        let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in
+            try? AnswerScanner.scan(bytes, keepsContent: chat.asksJSON)
+        }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
         record.note(facts)
         record.check(facts)
@@ -108,8 +110,8 @@ extension Exchange {
 
     func finishStream() {
         noteStreamed()
-        record.check(events.facts)
         let failed = events.facts.failed
+        if !failed { record.check(events.facts) }
         client.writeStream(events.rest(), chunked: true)
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
         client.endStream(length: nil)

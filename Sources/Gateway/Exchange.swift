@@ -136,7 +136,7 @@ final class Exchange: UpstreamUser {
         if workingSince == nil { workingSince = now }
         guard let pool = loop.pools[target.provider] else { return }
         let asksUsage = chat.stream && pool.endpoint.settings.includeUsage && chat.usage != .asked
-        events = SSEScanner(dropsUsage: asksUsage)
+        events = SSEScanner(dropsUsage: asksUsage, keepsContent: chat.asksJSON)
         let message = UpstreamRequest(
             endpoint: pool.endpoint, client: request.head, id: record.id, body: request.body, chat: chat,
             model: target.model, asksUsage: asksUsage)

@@ -45,6 +45,18 @@ package struct JSONCursor {
         return 0
     }
 
+    /// Whether the bytes are one JSON document.
+    static func isDocument(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var cursor = JSONCursor(bytes)
+        do throws(JSONFault) {
+            try cursor.skip(depth: 0)
+            try cursor.finish()
+            return true
+        } catch {
+            return false
+        }
+    }
+
     func fault(_ reason: StaticString) -> JSONFault { JSONFault(offset: at, reason: reason) }
 
     /// Fails unless only white space is left.

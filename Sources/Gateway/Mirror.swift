@@ -88,6 +88,7 @@ final class Mirror: UpstreamUser {
         let message = UpstreamRequest(
             endpoint: pool.endpoint, client: client, id: record.id, body: body, chat: chat, model: choice.target.model,
             asksUsage: asksUsage, isCopy: true)
+        events = SSEScanner(dropsUsage: false, keepsContent: chat.asksJSON)
         upstream = connection
         phase = .sent
         connection.send(message.head, message.rest, for: self)
@@ -160,7 +161,9 @@ final class Mirror: UpstreamUser {
 
     private func finishCollected() {
         if let failure = UpstreamFailure.of(status: status)?.explained(by: collected) { return fail(failure) }
-        let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in try? AnswerScanner.scan(bytes) }
+        let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in
+            try? AnswerScanner.scan(bytes, keepsContent: chat.asksJSON)
+        }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
         record.note(facts)
         record.check(facts)
@@ -170,7 +173,7 @@ final class Mirror: UpstreamUser {
     private func finishStream() {
         let failed = events.facts.failed
         record.note(events.facts)
-        record.check(events.facts)
+        if !failed { record.check(events.facts) }
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
     }
 

@@ -19,8 +19,12 @@ extension RequestRecord {
     /// What can be said of a whole answer without knowing what is good.
     mutating func check(_ facts: AnswerFacts) {
         var checks = Checks()
-        checks.empty = facts.characters == 0 && !facts.toolCalls
+        checks.empty = !facts.hasContent && !facts.toolCalls
         checks.refusal = facts.refusal
+        // A tool call's arguments and a refusal follow no response format.
+        if !facts.toolCalls, !facts.refusal {
+            checks.schema = facts.content.map { $0.withUnsafeBytes(JSONCursor.isDocument) }
+        }
         self.checks = checks
     }
 

@@ -16,12 +16,18 @@ package struct SSEScanner {
     package private(set) var malformed = false
     /// Leaves out the chunk that carries nothing but the usage, since the client did not ask for it.
     private let dropsUsage: Bool
+    private let keepsContent: Bool
     private var pending = ByteBuffer()
     /// Bytes of `pending`, from its reader index, in which no event ends.
     private var scanned = 0
     private var oversized = false
 
-    package init(dropsUsage: Bool) { self.dropsUsage = dropsUsage }
+    /// - Parameter keepsContent: whether what is said is to be checked.
+    package init(dropsUsage: Bool, keepsContent: Bool = false) {
+        self.dropsUsage = dropsUsage
+        self.keepsContent = keepsContent
+        if keepsContent { facts.content = [] }
+    }
 
     /// Takes the next bytes and gives those that can go to the client; may be empty.
     package mutating func feed(_ bytes: ByteBuffer) -> ByteBuffer {
@@ -52,6 +58,7 @@ package struct SSEScanner {
         }
         if pending.readableBytes - passed > Self.eventLimit {
             oversized = true
+            facts.content = nil
             passed = pending.readableBytes
             scanned = passed
         }
@@ -106,8 +113,9 @@ package struct SSEScanner {
             done = true
             return false
         }
-        guard let chunk = try? AnswerScanner.scan(data) else {
+        guard let chunk = try? AnswerScanner.scan(data, keepsContent: keepsContent) else {
             malformed = true
+            facts.content = nil
             return false
         }
         facts.merge(chunk)

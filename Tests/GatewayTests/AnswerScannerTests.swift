@@ -38,6 +38,43 @@ import Testing
         #expect(facts.failed == failed)
     }
 
+    private func checks(_ text: String, asksJSON: Bool = false) throws -> AnswerFacts {
+        try ByteBuffer(string: text).withUnsafeReadableBytes { try AnswerScanner.scan($0, keepsContent: asksJSON) }
+    }
+
+    private static func message(_ fields: String, finish: String = "stop") -> String {
+        #"{"choices":[{"index":0,"message":{\#(fields)},"finish_reason":"\#(finish)"}]}"#
+    }
+
+    @Test(arguments: [
+        (message(#""content":"hi","refusal":null"#), false, true), (message(#""content":"""#), false, false),
+        (message(#""content":null"#), false, false), (message(""), false, false),
+        (message(#""content":null,"reasoning_content":"hm""#), false, false),
+        (message(#""content":"","refusal":"I cannot""#), true, true),
+        (message(#""content":"hi","refusal":"""#), false, true),
+        (message(#""content":null"#, finish: "content_filter"), true, false),
+        (message(#""content":[{"type":"text","text":"a"}]"#), false, true), (message(#""content":[]"#), false, false),
+        (message(#""content":null,"audio":{"id":"a"}"#), false, true),
+    ])
+    func seesWhetherAnythingWasSaidOrDeclined(_ text: String, refusal: Bool, content: Bool) throws {
+        let facts = try checks(text)
+        #expect(facts.refusal == refusal && facts.hasContent == content && facts.content == nil)
+    }
+
+    @Test func keepsTheOnlyChoicesTextUpToTheLimit() throws {
+        func kept(_ text: String) throws -> String? {
+            try checks(text, asksJSON: true).content.map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(try kept(Self.message(#""content":"{\"a\":\"\u00e4\"}""#)) == #"{"a":"ä"}"#)
+        #expect(try kept(Self.message(#""content":null"#)) == "")
+        #expect(try kept(#"{"choices":[{"index":1,"message":{"content":"a"}}]}"#) == nil)
+        #expect(try kept(#"{"choices":[{"message":{"content":"a"}},{"message":{"content":"b"}}]}"#) == nil)
+        let limit = AnswerFacts.contentLimit
+        let longest = String(repeating: "x", count: limit)
+        #expect(try kept(Self.message(#""content":"\#(longest)""#))?.count == limit)
+        #expect(try kept(Self.message(#""content":"\#(longest)x""#)) == nil)
+    }
+
     @Test(arguments: [
         #"{"usage":null}"#, #"{"usage":{"prompt_tokens":1}}"#,
         #"{"usage":{"prompt_tokens":-1,"completion_tokens":1}}"#,
@@ -87,6 +124,29 @@ import Testing
         let (scanner, output) = run(text, dropsUsage: true, size: size)
         #expect(output == text.replacing(Wire.usage.replacing("\n", with: "\r\n"), with: ""))
         #expect(scanner.done)
+    }
+
+    @Test(arguments: [1, 3, 64, 10_000])
+    func gathersTheTextThatIsToBeChecked(_ size: Int) {
+        func gathered(_ text: String) -> String? {
+            var scanner = SSEScanner(dropsUsage: false, keepsContent: true)
+            var bytes = ByteBuffer(string: text)
+            while let piece = bytes.readSlice(length: min(size, bytes.readableBytes)), piece.readableBytes > 0 {
+                _ = scanner.feed(piece)
+            }
+            return scanner.facts.content.map { String(decoding: $0, as: UTF8.self) }
+        }
+        let text = Wire.delta(#"{\"a\":"#) + Wire.delta("[1") + Wire.delta("]}") + Wire.finish + Wire.usage + Wire.done
+        #expect(gathered(text) == #"{"a":[1]}"#)
+        #expect(gathered(Wire.delta("a") + "data: nonsense\n\n" + Wire.done) == nil)
+        let other = Wire.delta("b").replacing("\"index\":0", with: "\"index\":1")
+        #expect(gathered(Wire.delta("a") + other + Wire.done) == nil)
+        let part = Wire.delta(String(repeating: "x", count: 8_192))
+        let parts = AnswerFacts.contentLimit / 8_192
+        if size > 1 {
+            #expect(gathered(String(repeating: part, count: parts))?.count == AnswerFacts.contentLimit)
+            #expect(gathered(String(repeating: part, count: parts + 1)) == nil)
+        }
     }
 
     @Test func aUsageChunkWithChoicesStays() {

@@ -16,6 +16,15 @@ import Testing
         String(decoding: Array(text.utf8)[range], as: UTF8.self)
     }
 
+    @Test(arguments: [
+        (#"{"type":"json_object"}"#, true), (#"{"json_schema":{"type":"object"},"type":"json_schema"}"#, true),
+        (#"{"type":"text"}"#, false), (#"{"type":1}"#, false), ("{}", false), ("null", false),
+        (#""json_object""#, false),
+    ])
+    func seesWhetherJSONIsAskedFor(_ format: String, _ expected: Bool) throws {
+        #expect(try scan(#"{"model":"chat","response_format":\#(format)}"#).asksJSON == expected)
+    }
+
     @Test func findsWhatTheGatewayNeedsAndNothingElse() throws {
         let text = """
             { "temperature": 1e-2, "model" : "chat", "stream":true, "user":"u\\u00e4", "metadata":{"session_id":"s1"},

@@ -1,0 +1,62 @@
+import Gateway
+import Telemetry
+import Testing
+
+/// What the record says of an answer without knowing what is good.
+@Suite struct CheckTests {
+    struct Case: Sendable, CustomStringConvertible {
+        var content: String
+        var asksJSON = true
+        var finish = "stop"
+        /// Schema, refusal, empty.
+        var expected: [Bool?]
+        var description: String { "\(content.prefix(32)) \(finish)" }
+    }
+
+    static let cases = [
+        Case(content: #""{\"a\":[1,2]}""#, expected: [true, false, false]),
+        Case(content: #"" [1, \"\\u00e4\"]\n""#, expected: [true, false, false]),
+        Case(content: #""{\"a\":[1,2""#, finish: "length", expected: [false, false, false]),
+        Case(content: #""```json\n{}\n```""#, expected: [false, false, false]),
+        Case(content: #""""#, expected: [false, false, true]),
+        Case(content: #""""#, finish: "content_filter", expected: [nil, true, true]),
+        Case(content: #"null,"refusal":"I cannot""#, expected: [nil, true, false]),
+        Case(content: #"null,"tool_calls":[{"id":"a","index":0}]"#, expected: [nil, false, false]),
+        Case(content: #""not json""#, asksJSON: false, expected: [nil, false, false]),
+        Case(
+            content: "\"" + String(repeating: "1", count: AnswerFacts.contentLimit + 1) + "\"",
+            expected: [nil, false, false]),
+    ]
+
+    @Test(arguments: cases, [false, true])
+    func answersAreChecked(_ test: Case, _ stream: Bool) async throws {
+        let kind = stream ? "delta" : "message"
+        let choice = #"{"index":0,"\#(kind)":{"content":\#(test.content)},"finish_reason":"\#(test.finish)"}"#
+        let answer = #"{"choices":[\#(choice)],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#
+        let upstream = try await ScriptedUpstream { _, _ in
+            stream
+                ? [Wire.streamHead, Wire.chunk("data: \(answer)\n\n"), Wire.chunk(Wire.done), Wire.end]
+                : [Wire.response(answer)]
+        }
+        let gateway = try await TestGateway(upstream: upstream.port)
+        var body = stream ? Wire.streamBody : Wire.body
+        if test.asksJSON {
+            body = body.replacing("{\"model\"", with: #"{"response_format":{"type":"json_object"},"model""#)
+        }
+        #expect(try await RawClient.ask(Wire.post(body), port: gateway.port).status == 200)
+        let checks = try #require(try await gateway.onlyRecord().checks)
+        #expect([checks.schema, checks.refusal, checks.empty] == test.expected)
+        await gateway.stop()
+    }
+
+    /// Of what did not come whole nothing is said.
+    @Test func brokenAnswersAreNotChecked() async throws {
+        let upstream = try await ScriptedUpstream { _, _ in
+            [Wire.streamHead, Wire.chunk(Wire.delta("a")), .close]
+        }
+        let gateway = try await TestGateway(upstream: upstream.port)
+        _ = try await RawClient.ask(Wire.post(Wire.streamBody), port: gateway.port)
+        #expect(try await gateway.onlyRecord().checks == nil)
+        await gateway.stop()
+    }
+}
