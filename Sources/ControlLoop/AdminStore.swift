@@ -18,7 +18,6 @@ package protocol AdminStore: Sendable {
     /// Sets prices by model key (`nil` makes one unknown), as a new revision of the price book.
     func setPrices(_ prices: [String: TokenPrice?], by actor: String, now: Int64) async throws -> PriceBook
 
-    func gateways() async throws -> [GatewayStatus]
     /// Tells of every change, from now on; at most `Change.bufferLimit` are kept for a slow reader, the oldest go first.
     func changes() async throws -> AsyncStream<Change>
     /// `nil` when the store answers, else why it does not; for readiness.
@@ -30,16 +29,20 @@ package struct GatewayStatus: Codable, Sendable, Equatable {
     package var id: String
     /// The epoch of the routing table it serves.
     package var epoch: Int64
+    /// Since when it serves that.
+    package var epochAt: Int64
     package var seenAt: Int64
 
-    package init(id: String, epoch: Int64, seenAt: Int64) {
+    package init(id: String, epoch: Int64, epochAt: Int64? = nil, seenAt: Int64) {
         self.id = id
         self.epoch = epoch
+        self.epochAt = epochAt ?? seenAt
         self.seenAt = seenAt
     }
 
     enum CodingKeys: String, CodingKey {
         case id, epoch
+        case epochAt = "epoch_at"
         case seenAt = "seen_at"
     }
 }

@@ -2,34 +2,35 @@ package import Analysis
 import Core
 import Decisions
 import Policy
-import Rollouts
+package import Rollouts
 
 extension ControlLoop {
-    /// Does what a person asks of a route.
+    /// Does what a person asks of a route. Asking twice does nothing the second time, and says so.
     ///
-    /// - Parameter control: statistics of stable's model, for a rollout's thresholds.
+    /// - Parameters:
+    ///   - surroundings: what the command depends on besides the route's own state.
     /// - Throws: `TrimtabError` with code `control.conflict` or `control.not_found`, and what to do instead.
     package func handle(
-        _ command: Command, by actor: String, state: RouteState, control: [TargetStatistics], now: Int64,
+        _ command: Command, by actor: String, state: RouteState, _ surroundings: Surroundings, now: Int64,
         using generator: inout some RandomNumberGenerator
     ) throws -> (effects: [ControlEffect], result: CommandResult) {
         switch command {
-        case .startRollout(let policy, let goal, let reason):
+        case .startRollout(let request):
+            return try startRollout(request, by: actor, state: state, surroundings, now: now, using: &generator)
+        case .retry(let id, let reason):
+            let request = try retry(id, reason, surroundings, now: now)
             return try startRollout(
-                policy, goal: goal, reason: reason, by: actor, state: state, control: control, now: now,
-                using: &generator)
+                request, retryOf: id, by: actor, state: state, surroundings, now: now, using: &generator)
         case .pause(let id):
-            return try move(id, .pause(by: actor), by: actor, state: state, now: now, using: &generator)
-        case .resume(let id): return try move(id, .resume, by: actor, state: state, now: now, using: &generator)
-        case .promote(let id): return try move(id, .promote, by: actor, state: state, now: now, using: &generator)
+            return try move(id, .pause(by: actor), by: actor, state, surroundings, now: now, using: &generator)
+        case .resume(let id): return try move(id, .resume, by: actor, state, surroundings, now: now, using: &generator)
+        case .skip(let id):
+            return try move(id, .skip(by: actor), by: actor, state, surroundings, now: now, using: &generator)
+        case .promote(let id):
+            return try move(id, .promote, by: actor, state, surroundings, now: now, using: &generator)
         case .abort(let id, let reason):
-            guard state.rollout?.id == id else {
-                return (
-                    [], CommandResult(changed: false, message: "Rollout \(id) is not running; nothing was changed.")
-                )
-            }
             let by = reason.isEmpty ? actor : "\(actor): \(reason)"
-            return try move(id, .end(.aborted(by: by)), by: actor, state: state, now: now, using: &generator)
+            return try move(id, .end(.aborted(by: by)), by: actor, state, surroundings, now: now, using: &generator)
         case .approve(let id): return try approve(id, by: actor, state: state, now: now, using: &generator)
         case .reject(let id):
             var decision = try proposal(id, state)
@@ -42,49 +43,102 @@ extension ControlLoop {
         }
     }
 
+    /// What a command depends on besides the route's own state.
+    package struct Surroundings: Sendable {
+        /// Statistics of the route's models, for a rollout's thresholds.
+        package var statistics: [TargetStatistics] = []
+        /// The rollout that the command names, over or not.
+        package var rollout: Rollout?
+        /// Rollouts that run on all routes together.
+        package var running = 0
+
+        package init() {}
+    }
+
     private func startRollout(
-        _ version: Int, goal: RolloutPlan.Goal, reason: String, by actor: String, state: RouteState,
-        control: [TargetStatistics], now: Int64, using generator: inout some RandomNumberGenerator
+        _ request: RolloutRequest, retryOf: UUIDv7? = nil, by actor: String, state: RouteState,
+        _ surroundings: Surroundings, now: Int64, using generator: inout some RandomNumberGenerator
     ) throws -> (effects: [ControlEffect], result: CommandResult) {
-        if let running = state.rollout {
+        let version = request.policy
+        if let running = state.rollout, !request.supersedes {
             throw TrimtabError(
                 "control.conflict", "Rollout \(running.id) of policy \(running.candidate) is running on this route.",
-                remedy: "Wait for it, or abort it first.")
+                remedy: "Wait for it, abort it first, or let the new one supersede it.")
         }
         guard (1...max(1, state.latestVersion)).contains(version) else { throw unknownPolicy(version, state) }
         guard version != state.pointer.stable else {
             throw TrimtabError(
                 "control.conflict", "Policy \(version) is already stable.", remedy: "Name another version.")
         }
+        if let reason = barred(state, surroundings.running, now: now) {
+            throw TrimtabError(
+                "control.conflict", reason, remedy: "Wait, or activate the policy, which asks no evidence.")
+        }
         let model = state.stable?.targets.first?.modelKey
-        let rollout = makeRollout(
-            state, candidate: version, goal: goal, reason: reason, by: actor, decision: nil,
-            control: control.first { $0.modelKey == model }, now: now, using: &generator)
-        let entry = audit(
-            "rollout.start", state, subject: rollout.id.description,
-            detail: "policy \(version) against \(state.pointer.stable). \(reason)", by: actor, now: now,
+        var rollout = makeRollout(
+            state, candidate: version, goal: request.goal, kind: request.kind, reason: request.reason, by: actor,
+            decision: nil, control: surroundings.statistics.first { $0.modelKey == model }, now: now,
             using: &generator)
-        return (
-            [.saveRollout(rollout), .setPointer(pointer(of: state, for: rollout, now: now)), entry],
-            CommandResult(changed: true, message: "Started.", rollout: rollout.id)
-        )
+        (rollout.retryOf, rollout.eligibility) = (retryOf, request.eligibility)
+        var effects: [ControlEffect] = []
+        if var old = state.rollout, old.apply(RolloutEvent.end(.superseded(by: rollout.id)), now: now) {
+            effects.append(.saveRollout(old))
+        }
+        let entry = audit(
+            retryOf == nil ? "rollout.start" : "rollout.retry", state, subject: rollout.id.description,
+            detail: "policy \(version) against \(state.pointer.stable). \(request.reason)", by: actor, now: now,
+            using: &generator)
+        effects += [.saveRollout(rollout), .setPointer(pointer(of: state, for: rollout, now: now)), entry]
+        return (effects, CommandResult(changed: true, message: "Started.", rollout: rollout.id))
+    }
+
+    /// What an ended rollout's change is tried again as.
+    private func retry(_ id: UUIDv7, _ reason: String, _ surroundings: Surroundings, now: Int64) throws
+        -> RolloutRequest
+    {
+        guard let old = surroundings.rollout else { throw unknownRollout(id) }
+        guard case .ended = old.phase else {
+            throw TrimtabError(
+                "control.conflict", "Rollout \(id) is \(old.phase.name); only an ended one is tried again.",
+                remedy: "Start a rollout of another policy version.")
+        }
+        let wait = (old.endedAt ?? old.createdAt) + settings.retryCooldownMs - now
+        guard wait <= 0 else {
+            throw TrimtabError(
+                "control.conflict", "Rollout \(id) ended less than \(settings.retryCooldownMs / 1000) s ago.",
+                remedy: "Try again in \((wait + 999) / 1000) s; rollouts.retry_cooldown_s sets the rest.")
+        }
+        return RolloutRequest(
+            policy: old.candidate, goal: old.plan.goal, kind: old.plan.kind, eligibility: old.eligibility,
+            reason: reason.isEmpty ? old.reason : reason)
+    }
+
+    /// Why no rollout may start now; `nil` if one may.
+    func barred(_ state: RouteState, _ running: Int, now: Int64) -> String? {
+        if let window = settings.plan.freeze.first(where: { $0.contains(now) }) {
+            return "Nothing starts now: rollouts.freeze has '\(window)' (UTC)."
+        }
+        let others = running - (state.rollout == nil ? 0 : 1)
+        return others >= settings.maxActive
+            ? "\(others) rollouts are running, and rollouts.max_active is \(settings.maxActive)." : nil
     }
 
     private func move(
-        _ id: UUIDv7, _ event: RolloutEvent, by actor: String, state: RouteState, now: Int64,
-        using generator: inout some RandomNumberGenerator
+        _ id: UUIDv7, _ event: RolloutEvent, by actor: String, _ state: RouteState, _ surroundings: Surroundings,
+        now: Int64, using generator: inout some RandomNumberGenerator
     ) throws -> (effects: [ControlEffect], result: CommandResult) {
         guard var rollout = state.rollout, rollout.id == id else {
-            throw TrimtabError(
-                "control.conflict", "Rollout \(id) is not running.",
-                remedy: "See `trimtab rollouts list` for those that are.")
+            return ([], try unmoved(id, event, surroundings.rollout))
         }
-        let before = rollout.phase.name
-        guard rollout.apply(event, now: now) else {
+        if case .skip = event, rollout.plan.kind == .shadow {
             throw TrimtabError(
-                "control.conflict", "A rollout that is \(before) cannot do that.",
-                remedy: before == "paused"
-                    ? "It is held already: resume, promote or abort it." : "Only a paused rollout can be resumed.")
+                "control.conflict", "A shadow has one step, and no user ever meets it.",
+                remedy: "Promote its policy, or abort it and start a canary.")
+        }
+        guard rollout.apply(event, now: now) else {
+            return (
+                [], CommandResult(changed: false, message: "It is \(rollout.phase.name) already.", rollout: id)
+            )
         }
         let entry = audit(
             "rollout.\(rollout.timeline.last?.event ?? "change")", state, subject: id.description,
@@ -93,6 +147,34 @@ extension ControlLoop {
             [.saveRollout(rollout), .setPointer(pointer(of: state, for: rollout, now: now)), entry],
             CommandResult(changed: true, message: "It is \(rollout.phase.name) now.", rollout: id)
         )
+    }
+
+    /// What a command does to a rollout that does not run: nothing, if that is what was asked for.
+    private func unmoved(_ id: UUIDv7, _ event: RolloutEvent, _ rollout: Rollout?) throws -> CommandResult {
+        guard let rollout else { throw unknownRollout(id) }
+        switch (event, rollout.phase) {
+        case (.promote, .promoted):
+            return CommandResult(changed: false, message: "It is promoted already.", rollout: id)
+        case (.end, .promoted):
+            return CommandResult(
+                changed: false,
+                message: "Rollout \(id) is not running: it is promoted. "
+                    + "`trimtab policies activate \(rollout.route) \(rollout.stable)` goes back in one step.",
+                rollout: id)
+        case (.end, _):
+            return CommandResult(
+                changed: false, message: "Rollout \(id) is not running: it is \(rollout.phase.name).", rollout: id)
+        default:
+            throw TrimtabError(
+                "control.conflict", "Rollout \(id) is \(rollout.phase.name), for good.",
+                remedy: "`trimtab rollouts retry \(id)` tries its change once more.")
+        }
+    }
+
+    private func unknownRollout(_ id: UUIDv7) -> TrimtabError {
+        TrimtabError(
+            "control.not_found", "There is no rollout \(id).",
+            remedy: "`trimtab rollouts list` shows those there are.")
     }
 
     private func approve(

@@ -38,6 +38,13 @@ extension ControlLoop {
             decision.status = .proposed
             return supersede(state.proposal) + [.saveDecision(decision)]
         case .auto:
+            if let reason = barred(state, inputs.running, now: now) {
+                guard inputs.lastDecision?.proposes(candidate.modelKey) != true else { return [] }
+                let entry = audit(
+                    "rollout.deferred", state, subject: decision.id.description, detail: reason, now: now,
+                    using: &generator)
+                return [.saveDecision(decision), entry]
+            }
             return supersede(state.proposal)
                 + start(decision, candidate, state: state, by: Self.actor, now: now, using: &generator)
         }

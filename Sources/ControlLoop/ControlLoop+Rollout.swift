@@ -40,6 +40,8 @@ extension ControlLoop {
             pointer.salt = rollout.salt
             pointer.rollout = rollout.id
             pointer.step = step
+            pointer.eligibility = rollout.eligibility
+            pointer.mode = rollout.plan.kind == .shadow ? .mirror : .split
             pointer.leaseUntil = now + settings.leaseMs
         case .promoted: pointer.stable = rollout.candidate
         case .ended: break
@@ -49,10 +51,11 @@ extension ControlLoop {
 
     /// A new rollout of `candidate` against stable, with thresholds frozen from the control's recent traffic.
     func makeRollout(
-        _ state: RouteState, candidate: Int, goal: RolloutPlan.Goal, reason: String, by actor: String,
+        _ state: RouteState, candidate: Int, goal: RolloutPlan.Goal, kind: RolloutPlan.Kind = .canary,
+        reason: String, by actor: String,
         decision: UUIDv7?, control: TargetStatistics?, now: Int64, using generator: inout some RandomNumberGenerator
     ) -> Rollout {
-        var plan = settings.plan
+        var plan = settings.plan.of(kind)
         plan.goal = goal
         plan.margins.quality = state.route.objective.quality.tolerance ?? Objective.Quality.defaultTolerance
         var rollout = Rollout(
@@ -61,7 +64,8 @@ extension ControlLoop {
             reason: reason, plan: plan,
             evidence: RolloutEvidence(
                 thresholds: thresholds(control, badBelow: state.route.badBelow), guardrails: state.route.guardrails))
-        rollout.note("step", "\(plan.steps[0])", now: now)
+        if plan.kind == .shadow { rollout.evidence.isMirrored = true }
+        rollout.note(plan.isWatch(0) ? "watch" : "step", "\(plan.weight(step: 0))", now: now)
         return rollout
     }
 

@@ -20,6 +20,10 @@ package struct ControlSettings: Sendable, Equatable {
     package var analysis = AnalysisSettings()
     /// The plan of every rollout; its goal is set by who starts it.
     package var plan = RolloutPlan()
+    /// Rollouts that may run at once, over all routes.
+    package var maxActive = 3
+    /// Rest between a rollout's end and a new attempt at the same change, milliseconds.
+    package var retryCooldownMs: Int64 = 600_000
     /// How long a gateway may serve a candidate without hearing from the control plane, milliseconds.
     package var leaseMs: Int64 = 30_000
     /// Every target that the configuration knows.
@@ -45,6 +49,8 @@ package struct LoopInputs: Sendable {
     package var lastDecision: Decision?
     /// What people have turned down of late, newest first.
     package var rejections: [Decision] = []
+    /// Rollouts that run on all routes together.
+    package var running = 0
 
     package init() {}
 }

@@ -38,6 +38,8 @@ package protocol ControlStore: Sendable {
     /// Merged window results (all partitions), with their feedback, ordered by window, then key.
     func windows(_ query: WindowQuery) async throws -> [MergedWindow]
     func prices() async throws -> PriceBook
+    /// What each gateway last said of itself, sorted by id.
+    func gateways() async throws -> [GatewayStatus]
 
     // MARK: Reading what was decided
     func decisions(_ query: PageQuery) async throws -> [Decision]

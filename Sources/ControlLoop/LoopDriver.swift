@@ -16,6 +16,8 @@ package struct LoopDriver: Sendable {
     /// Told of everything the loop sees and does, for metrics.
     package var observe: @Sendable (LoopNews) -> Void = { _ in }
     private var nextDecision: [RouteName: Int64] = [:]
+    /// Rollouts whose end the gateways have not all taken up yet; a route that is not in it has not been looked at.
+    private var ending: [RouteName: UUIDv7?] = [:]
     /// Rejected proposals that are remembered.
     private static let rejectionLimit = 20
 
@@ -47,6 +49,7 @@ package struct LoopDriver: Sendable {
         if let rollout = state.rollout {
             inputs.panes = try await store.evidence(of: rollout.id, after: rollout.evidence.cursor)
         }
+        try await acknowledge(state, now: now)
         let due = now >= nextDecision[route, default: 0]
         if due {
             try await addStatistics(to: &inputs, route: route, now: now)
@@ -63,6 +66,41 @@ package struct LoopDriver: Sendable {
         observe(.wrote(route, effects))
     }
 
+    /// Notes on the latest ended rollout when all gateways serve what its end changed.
+    private mutating func acknowledge(_ state: RouteState, now: Int64) async throws {
+        let route = state.route.name
+        if let running = state.rollout {
+            ending[route] = .some(running.id)
+            return
+        }
+        if ending[route] == nil {
+            let latest = try await store.rollouts(PageQuery(route: route, limit: 1)).first
+            ending[route] = .some(latest?.id)
+        }
+        guard let id = ending[route] ?? nil, var rollout = try await store.rollout(id) else { return }
+        guard rollout.acknowledgement == nil else { return ending[route] = .some(nil) }
+        let reports = try await store.gateways().map {
+            Rollout.Report(gateway: $0.id, epoch: $0.epoch, since: $0.epochAt, seenAt: $0.seenAt)
+        }
+        guard
+            let acknowledgement = rollout.acknowledged(
+                by: reports, epoch: state.pointer.epoch, leaseMs: loop.settings.leaseMs, now: now)
+        else { return }
+        rollout.acknowledgement = acknowledgement
+        rollout.note("acknowledged", acknowledgement.detail, now: now)
+        let done = rollout
+        try await store.update(route) { _ in ([.saveRollout(done)], ()) }
+        ending[route] = .some(nil)
+    }
+
+    private func running() async throws -> Int {
+        var count = 0
+        for state in RolloutPhase.activeNames {
+            count += try await store.rollouts(PageQuery(state: state, limit: 500)).count
+        }
+        return count
+    }
+
     private func addStatistics(to inputs: inout LoopInputs, route: RouteName, now: Int64) async throws {
         let start = now - loop.settings.decisions.lookbackMs
         inputs.statistics = try await store.statistics(route: route, in: start..<now)
@@ -70,6 +108,7 @@ package struct LoopDriver: Sendable {
         inputs.earlier = try await store.statistics(route: route, in: start..<max(start, now - recentMs))
         inputs.recentWindow = Window(start: now - recentMs, end: now)
         inputs.prices = try await store.prices()
+        inputs.running = try await running()
         inputs.lastDecision = try await store.decisions(PageQuery(route: route, limit: 1)).first
         inputs.rejections = try await store.decisions(
             PageQuery(route: route, state: Decision.Status.rejected.rawValue, limit: Self.rejectionLimit))
@@ -80,12 +119,15 @@ package struct LoopDriver: Sendable {
         -> CommandResult
     {
         let start = now - loop.settings.decisions.lookbackMs
-        let control = try await store.statistics(route: route, in: start..<now)
-        let loop = loop
+        var surroundings = ControlLoop.Surroundings()
+        surroundings.statistics = try await store.statistics(route: route, in: start..<now)
+        if let id = command.rollout { surroundings.rollout = try await store.rollout(id) }
+        surroundings.running = try await running()
+        let (loop, known) = (loop, surroundings)
         let (effects, result) = try await store.update(route) { state in
             var generator = SplitMix64(seed: seed)
             let (effects, result) = try loop.handle(
-                command, by: actor, state: state, control: control, now: now, using: &generator)
+                command, by: actor, state: state, known, now: now, using: &generator)
             return (effects, (effects, result))
         }
         observe(.wrote(route, effects))

@@ -12,22 +12,29 @@ package enum RolloutVerdict: Sendable, Equatable {
 extension Rollout {
     /// Judges the stored evidence. Guardrails come first and run in every active phase; a pause stops only progress.
     ///
-    /// The order is: guardrails, fast lane, deadline, pause, step conditions, goal.
+    /// The order is: guardrails, fast lane, deadline, pause, freeze, step conditions, goal. The watch has a deadline of
+    /// its own: twice its length.
     package func evaluate(now: Int64) -> RolloutVerdict {
         guard let step = phase.step else { return .hold("It is over: \(phase.name).") }
         if let broken = evidence.guardrails.first(where: { $0.logEValue >= $0.logLimit }) {
             return .end(.guardrail(broken.guardrail))
         }
         if let fast = fastLane() { return .end(fast) }
-        if now - createdAt >= plan.deadlineMs {
-            return .end(evidence.totals.candidate.requests < plan.minStepRequests ? .noData : .inconclusive)
-        }
+        let isPaused = if case .paused = phase { true } else { false }
+        let isOver =
+            plan.isWatch(step) && !isPaused
+            ? now - stepStartedAt >= 2 * plan.watchMs : now - createdAt >= plan.deadlineMs
+        if isOver { return .end(evidence.totals.candidate.requests < plan.minStepRequests ? .noData : .inconclusive) }
         if case .paused(_, let by) = phase { return .hold("Paused by \(by).") }
+        if let window = plan.freeze.first(where: { $0.contains(now) }) { return .hold("Frozen: \(window) UTC.") }
         if let reason = missingForStep(step, now: now) { return .hold(reason) }
-        let isLast = step + 1 >= plan.steps.count || plan.steps[step + 1] >= 1
-        guard isLast else { return .stepPassed }
+        // The step before 100 % has to show what the rollout promised; one that begins there shows it in its watch.
+        guard step + 2 == plan.steps.count || plan.steps.count == 1 else {
+            return plan.isWatch(step) ? .promote : .stepPassed
+        }
         if let reason = missingForPromotion(now: now) { return .hold(reason) }
-        return .promote
+        if plan.kind == .shadow { return .end(.passed) }
+        return step + 1 < plan.servedSteps ? .stepPassed : .promote
     }
 
     /// Total failure needs no statistics: 3 failures of the first 3 requests, or 6 of 20, while the control is healthy.
@@ -43,14 +50,15 @@ extension Rollout {
 
     private func missingForStep(_ step: Int, now: Int64) -> String? {
         let waited = now - stepStartedAt
-        if waited < plan.minStepMs { return "Step \(step + 1) has run \(waited / 1000) of \(plan.minStepMs / 1000) s." }
+        let wanted = plan.isWatch(step) ? plan.watchMs : plan.minStepMs
+        if waited < wanted { return "Step \(step + 1) has run \(waited / 1000) of \(wanted / 1000) s." }
         let seen = evidence.steps.first { $0.step == step }?.candidate.requests ?? 0
         if seen < plan.minStepRequests {
             return "Step \(step + 1) has \(seen) of \(plan.minStepRequests) candidate requests."
         }
         let near = evidence.guardrails.first { $0.logEValue >= $0.logLimit - logarithm(10) }
         if let near { return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit." }
-        return plan.steps[step] >= 0.25 ? missingForNonInferiority() : nil
+        return plan.weight(step: step) >= 0.25 || plan.kind == .shadow ? missingForNonInferiority() : nil
     }
 
     /// From 25 % up every guardrail's interval must exclude harm beyond its margin.
@@ -72,7 +80,9 @@ extension Rollout {
     }
 
     private func missingForPromotion(now: Int64) -> String? {
-        let quarter = timeline.first { $0.event == "step" && (Double($0.detail) ?? 0) >= 0.25 }?.at ?? stepStartedAt
+        let quarter =
+            timeline.first { ["step", "watch"].contains($0.event) && (Double($0.detail) ?? 0) >= 0.25 }?.at
+            ?? stepStartedAt
         if now - quarter < plan.objectiveCycleMs {
             return "At 25 % or more for \((now - quarter) / 1000) of \(plan.objectiveCycleMs / 1000) s."
         }

@@ -47,12 +47,15 @@ extension Rollout {
     /// Applies what happened; `false` for an edge that does not exist, and then nothing changes.
     @discardableResult
     package mutating func apply(_ event: RolloutEvent, now: Int64) -> Bool {
-        guard let next = phase.successor(on: event, steps: plan.steps.count) else { return false }
-        let paused = if case .paused = phase { true } else { false }
+        guard let next = phase.successor(on: event, steps: plan.servedSteps) else { return false }
+        if case .skip(let by) = event { note("skipped", "by \(by)", now: now) }
         phase = next
         switch next {
         case .progressing(let step):
-            if !paused { note("step", "\(plan.steps[step])", now: now) } else { note("resumed", "", now: now) }
+            switch event {
+            case .resume: note("resumed", "", now: now)
+            default: note(plan.isWatch(step) ? "watch" : "step", "\(plan.weight(step: step))", now: now)
+            }
             stepStartedAt = now
         case .paused(_, let by): note("paused", "by \(by)", now: now)
         case .promoted:
@@ -88,6 +91,8 @@ extension EndReason {
         case .guardrail(let guardrail): "guardrail \(guardrail.rawValue)"
         case .fastLane(let failures, let count): "\(failures) of the first \(count) requests failed"
         case .aborted(let by): "by \(by)"
+        case .passed: "the shadow showed what it promised"
+        case .superseded(let by): "by rollout \(by)"
         case .inconclusive: "the deadline passed without proof of the promised gain"
         case .noData: "the deadline passed without enough requests"
         }

@@ -1,4 +1,5 @@
 package import Core
+package import Policy
 
 /// A decision's or a person's canary of one policy version against another, with all its evidence.
 ///
@@ -14,12 +15,18 @@ package struct Rollout: Codable, Sendable, Equatable {
     /// A decision's id, or a person's token name.
     package var createdBy: String
     package var decision: UUIDv7?
+    /// The rollout that this one tries once more, with a salt and evidence of its own.
+    package var retryOf: UUIDv7?
     package var reason: String
     package var plan: RolloutPlan
     package var phase: RolloutPhase
     /// When the current step began; a pause moves it on.
     package var stepStartedAt: Int64
     package var endedAt: Int64?
+    /// Whom it touches; `nil` is everyone.
+    package var eligibility: Eligibility?
+    /// How the gateways took its end up; `nil` before.
+    package var acknowledgement: Acknowledgement?
     package var evidence: RolloutEvidence
     /// What happened, oldest first, at most `timelineLimit`.
     package var timeline: [TimelineEntry] = []
@@ -46,7 +53,9 @@ package struct Rollout: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, route, stable, candidate, salt, decision, reason, plan, phase, evidence, timeline
+        case id, route, stable, candidate, salt, decision, reason, plan, phase, eligibility, acknowledgement, evidence
+        case timeline
+        case retryOf = "retry_of"
         case createdAt = "created_at"
         case createdBy = "created_by"
         case stepStartedAt = "step_started_at"
@@ -56,7 +65,7 @@ package struct Rollout: Codable, Sendable, Equatable {
     /// The candidate's share of eligible traffic in the current phase, 0...1.
     package var weight: Double {
         switch phase {
-        case .progressing(let step), .paused(let step, _): plan.steps[min(step, plan.steps.count - 1)]
+        case .progressing(let step), .paused(let step, _): plan.weight(step: step)
         case .promoted, .ended: 0
         }
     }
@@ -99,9 +108,13 @@ package enum RolloutPhase: Codable, Sendable, Equatable {
         }
     }
 
+    /// The names of the phases that are not over.
+    package static let activeNames = ["progressing", "paused"]
+
     /// Every `name` there is.
     package static let names = [
-        "progressing", "paused", "promoted", "rolled_back", "aborted", "inconclusive", "no_data",
+        "progressing", "paused", "promoted", "rolled_back", "aborted", "superseded", "passed", "inconclusive",
+        "no_data",
     ]
 
     /// One of `names`.
@@ -122,6 +135,10 @@ package enum EndReason: Codable, Sendable, Equatable {
     /// So many of the first requests failed that no statistics are needed.
     case fastLane(failures: Int, of: Int)
     case aborted(by: String)
+    /// A shadow showed what it promised, without harm to a guardrail.
+    case passed
+    /// Another rollout took its place; its evidence is not used again.
+    case superseded(by: UUIDv7)
     /// The deadline passed without proof of the promised gain.
     case inconclusive
     /// The deadline passed without enough requests to judge.
@@ -131,6 +148,8 @@ package enum EndReason: Codable, Sendable, Equatable {
         switch self {
         case .guardrail, .fastLane: "rolled_back"
         case .aborted: "aborted"
+        case .superseded: "superseded"
+        case .passed: "passed"
         case .inconclusive: "inconclusive"
         case .noData: "no_data"
         }
@@ -140,52 +159,4 @@ package enum EndReason: Codable, Sendable, Equatable {
 package enum Guardrail: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
     case errors, slow, dear
     case badAnswers = "bad_answers"
-}
-
-/// The steps of a rollout and what each must show.
-package struct RolloutPlan: Codable, Sendable, Equatable {
-    /// Candidate shares, rising, the last 1.
-    package var steps: [Double] = [0.01, 0.05, 0.1, 0.25, 0.5, 1]
-    package var minStepMs: Int64 = 5 * 60_000
-    /// Candidate requests a step needs.
-    package var minStepRequests: Int64 = 200
-    /// A rollout that has not ended by itself so long after its start ends as inconclusive or no data.
-    package var deadlineMs: Int64 = 7 * 24 * 3_600_000
-    /// Time at 25 % or more before promotion, so that a daily cycle is seen; 0 for none.
-    package var objectiveCycleMs: Int64 = 24 * 3_600_000
-    /// What promotion needs.
-    package var goal: Goal = .cheaper
-    /// How much worse than the control the candidate may be and still be promoted.
-    package var margins = Margins()
-
-    package init() {}
-
-    package enum Goal: String, Codable, Sendable, CaseIterable {
-        /// Cost lower with P ≥ 0.9, nothing worse.
-        case cheaper
-        /// Quality higher with P ≥ 0.9, nothing worse.
-        case better
-        /// Nothing worse is enough; said beforehand.
-        case neutral
-    }
-
-    package struct Margins: Codable, Sendable, Equatable {
-        /// Points of failure rate, 0...1.
-        package var failureRate = 0.01
-        /// Points of mean quality, 0...1.
-        package var quality = 0.02
-        package init() {}
-        enum CodingKeys: String, CodingKey {
-            case quality
-            case failureRate = "failure_rate"
-        }
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case steps, goal, margins
-        case minStepMs = "min_step_ms"
-        case minStepRequests = "min_step_requests"
-        case deadlineMs = "deadline_ms"
-        case objectiveCycleMs = "objective_cycle_ms"
-    }
 }

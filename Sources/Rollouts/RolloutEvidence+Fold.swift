@@ -44,13 +44,16 @@ extension RolloutEvidence {
 
     /// Adds what one arm showed in one step to the counts and to every guardrail's test.
     package mutating func fold(_ arm: ArmEvidence, arm name: Arm, step: Int, weight: Double) {
-        guard name == .candidate || name == .stable, weight > 0, weight < 1 else { return }
+        let isCandidate = name == .candidate || name == .shadow
+        // Of all that both arms get, the candidate's part; a copy comes on top of the request that it repeats.
+        let share = isMirrored == true ? weight / (1 + weight) : weight
+        guard isCandidate || name == .stable, share > 0, share < 1 else { return }
         if steps.last?.step != step, !steps.contains(where: { $0.step == step }) {
             steps.append(StepEvidence(step: step, weight: weight))
             steps.sort { $0.step < $1.step }
         }
         guard let index = steps.firstIndex(where: { $0.step == step }) else { return }
-        if name == .candidate {
+        if isCandidate {
             steps[index].candidate.merge(arm)
             noteFirst(arm)
         } else {
@@ -58,7 +61,7 @@ extension RolloutEvidence {
         }
         for index in guardrails.indices {
             let (events, trials) = guardrails[index].guardrail.events(in: arm)
-            guardrails[index].add(events: events, trials: trials, candidate: name == .candidate, weight: weight)
+            guardrails[index].add(events: events, trials: trials, candidate: isCandidate, weight: share)
         }
     }
 

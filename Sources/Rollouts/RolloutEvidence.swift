@@ -1,6 +1,8 @@
 /// The folded evidence of one rollout: counts for display and e-values for deciding, from the same panes.
 package struct RolloutEvidence: Codable, Sendable, Equatable {
     package var thresholds: FrozenThresholds
+    /// Whether the candidate gets copies of the control's requests, beside them; `nil` is no.
+    package var isMirrored: Bool?
     /// One entry a step that had traffic, in order.
     package var steps: [StepEvidence] = []
     package var guardrails: [GuardrailEvidence] = []
@@ -20,6 +22,7 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     enum CodingKeys: String, CodingKey {
         case thresholds, steps, guardrails, cursor
         case firstRequests = "first_requests"
+        case isMirrored = "mirrored"
     }
 }
 

@@ -82,11 +82,12 @@ extension PostgresConnection {
         try await query(
             """
             UPDATE routing_table SET stable = $2, candidate = $3, weight = $4, salt = $5, rollout = $6, step = $7,
-                lease_until = $8, epoch = $9 WHERE route = $1
+                lease_until = $8, epoch = $9, eligibility = $10, mode = $11 WHERE route = $1
             """,
             [
                 pointer.route, pointer.stable, pointer.candidate, pointer.weight, pointer.salt, pointer.rollout,
-                pointer.step, pointer.leaseUntil, epoch,
+                pointer.step, pointer.leaseUntil, epoch, try pointer.eligibility.map { try StoredDocument.encode($0) },
+                pointer.mode.rawValue,
             ])
         try await notify(Change(kind: .pointer, route: pointer.route, id: String(epoch)))
     }

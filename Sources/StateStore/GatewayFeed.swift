@@ -94,8 +94,9 @@ package struct GatewayFeed: Sendable {
             confirmed()
             try await connection.query(
                 """
-                INSERT INTO gateways (id, epoch, seen_at) VALUES ($1, $2, $3)
-                ON CONFLICT (id) DO UPDATE SET epoch = EXCLUDED.epoch, seen_at = EXCLUDED.seen_at
+                INSERT INTO gateways AS g (id, epoch, epoch_at, seen_at) VALUES ($1, $2, $3, $3)
+                ON CONFLICT (id) DO UPDATE SET epoch = EXCLUDED.epoch, seen_at = EXCLUDED.seen_at,
+                    epoch_at = CASE WHEN g.epoch = EXCLUDED.epoch THEN g.epoch_at ELSE EXCLUDED.epoch_at END
                 """, [gateway, epoch, now()])
             _ = try await connection.notifications(waitingMs: Self.pollMs)
         }

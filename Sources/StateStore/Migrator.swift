@@ -38,6 +38,7 @@ package struct Migration: Sendable {
         Migration(3, "windows", PackageResources._003_windows_sql),
         Migration(4, "tools", PackageResources._004_tools_sql),
         Migration(5, "backfills", PackageResources._005_backfills_sql),
+        Migration(6, "rollouts", PackageResources._006_rollouts_sql),
     ]
 }
 

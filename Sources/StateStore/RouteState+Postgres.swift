@@ -75,5 +75,8 @@ extension RoutePointer {
         step = try row["step"]
         leaseUntil = try row["lease_until"]
         epoch = try row["epoch"]
+        let eligibility: String? = try row["eligibility"]
+        self.eligibility = try eligibility.map { try StoredDocument.decode($0) }
+        mode = Mode(rawValue: try row["mode"]) ?? .split
     }
 }

@@ -4,35 +4,65 @@ struct Rollouts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Canaries of one policy version against another.",
         subcommands: [
-            Start.self, List.self, Show.self, Pause.self, Resume.self, Promote.self, Abort.self,
+            Start.self, List.self, Show.self, Pause.self, Resume.self, Skip.self, Promote.self, Abort.self, Retry.self,
         ])
 
     enum Goal: String, ExpressibleByArgument, CaseIterable { case cheaper, better, neutral }
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case canary
+        case blueGreen = "blue_green"
+        case shadow
+    }
 
     struct Start: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Start a canary of an existing policy version.")
+        static let configuration = CommandConfiguration(abstract: "Start a rollout of an existing policy version.")
         @Argument var route: String
         @Option(help: "The version to try.") var policy: Int
         @Option(help: "What promotion needs: cheaper, better, or neutral (nothing worse).") var goal: Goal = .neutral
+        @Option(help: "canary (step by step), blue_green (all at once, then watched) or shadow (copies only).")
+        var kind: Kind = .canary
+        @Option(help: "Only requests with this header, as name=glob; repeatable.") var header: [String] = []
+        @Option(help: "Only requests of these virtual keys; a glob; repeatable.") var key: [String] = []
+        @Option(help: "Only requests with this tag, as name=glob; repeatable.") var tag: [String] = []
+        @Flag(help: "End a rollout that runs on the route, instead of refusing to start.") var supersede = false
         @Option(help: "Why, for the audit.") var reason = "started by hand"
         @OptionGroup var client: ClientOptions
 
         func run() async throws {
-            let body: JSON = .object([
+            var body: [String: JSON] = [
                 "route": .string(route), "policy": .integer(Int64(policy)), "goal": .string(goal.rawValue),
-                "reason": .string(reason),
-            ])
-            client.show(try await client.send("POST", "rollouts", body: body)) {
+                "kind": .string(kind.rawValue), "supersede": .bool(supersede), "reason": .string(reason),
+            ]
+            if !header.isEmpty || !key.isEmpty || !tag.isEmpty {
+                body["eligibility"] = .object([
+                    "headers": try Rollouts.pairs(header, "--header"), "keys": .array(key.map { .string($0) }),
+                    "tags": try Rollouts.pairs(tag, "--tag"),
+                ])
+            }
+            client.show(try await client.send("POST", "rollouts", body: .object(body))) {
                 [$0["message"].text, $0["rollout"].text].filter { !$0.isEmpty }.joined(separator: "\n")
             }
         }
     }
 
+    /// `name=glob` options as an object.
+    private static func pairs(_ texts: [String], _ option: String) throws -> JSON {
+        var object: [String: JSON] = [:]
+        for text in texts {
+            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+                throw ValidationError("\(option) \(text): write it as name=glob.")
+            }
+            object[String(text[..<equals])] = .string(String(text[text.index(after: equals)...]))
+        }
+        return .object(object)
+    }
+
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List rollouts, newest first.")
         @Option(help: "Of one route only.") var route: String?
-        @Option(help: "progressing, paused, promoted, rolled_back, aborted, inconclusive or no_data.") var state:
-            String?
+        @Option(
+            help: "progressing, paused, promoted, rolled_back, aborted, superseded, passed, inconclusive or no_data.")
+        var state: String?
         @Option(help: "At most so many, 1 to 200.") var limit = 20
         @OptionGroup var client: ClientOptions
 
@@ -70,6 +100,22 @@ struct Rollouts: AsyncParsableCommand {
         @Argument var id: String
         @OptionGroup var client: ClientOptions
         func run() async throws { try await Rollouts.tell("resume", id, client) }
+    }
+
+    struct Skip: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "To the next step at once; guardrails go on.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("skip", id, client) }
+    }
+
+    struct Retry: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Try an ended rollout's change once more, with fresh evidence.")
+        @Argument var id: String
+        @Option(help: "Why, for the audit.") var reason: String?
+        @OptionGroup var client: ClientOptions
+        func run() async throws { try await Rollouts.tell("retry", id, client, reason: reason) }
     }
 
     struct Promote: AsyncParsableCommand {
@@ -112,7 +158,7 @@ struct Rollouts: AsyncParsableCommand {
             ("state", "\(rollout["state"].text): \(rollout["detail"].text)"),
             ("steps", steps.joined(separator: "  ")), ("reason", rollout["reason"].text),
             ("started", "\(Table.time(rollout["created_at"])) by \(rollout["created_by"].text)"),
-            ("ended", Table.time(rollout["ended_at"])),
+            ("ended", Table.time(rollout["ended_at"])), ("retry of", rollout["retry_of"].text),
         ])
         let guardrails = Table.render(
             evidence["guardrails"].list,
@@ -130,7 +176,7 @@ struct Rollouts: AsyncParsableCommand {
                 Column("at") { Table.time($0["at"]) }, Column("event", "event"),
                 Column("detail") { entry in
                     let detail = entry["detail"].text
-                    return entry["event"] == .string("step")
+                    return ["step", "watch"].contains(entry["event"].text)
                         ? Double(detail).map { "to " + Table.percent(.number($0)) } ?? detail : detail
                 },
             ], empty: "")

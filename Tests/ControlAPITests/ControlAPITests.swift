@@ -200,7 +200,7 @@ import Testing
             }
             let asked = server.commands.asked.withLock { $0 }
             #expect(asked.map(\.2) == ["test-operator"] + Array(repeating: "test-admin", count: 6))
-            #expect(asked[0].0 == .startRollout(policy: 2, goal: .cheaper, reason: "because"))
+            #expect(asked[0].0 == .startRollout(RolloutRequest(policy: 2, goal: .cheaper, reason: "because")))
             #expect(asked[3].0 == .abort(rollout: Fixture.id(3), reason: "asked by test-admin"))
         }
     }

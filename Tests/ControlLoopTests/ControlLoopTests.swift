@@ -22,6 +22,7 @@ struct World {
         settings.plan.minStepMs = 1_000
         settings.plan.minStepRequests = 50
         settings.plan.objectiveCycleMs = 0
+        settings.plan.watchMs = 2_000
         settings.decisions.cooldownMs = 60_000
         settings.catalog = [Target(provider: "sim", model: "strong"), Target(provider: "sim", model: "cheap")]
         driver = LoopDriver(
@@ -51,7 +52,8 @@ struct World {
 
     func start(goal: RolloutPlan.Goal = .neutral, at now: Int64 = 10_000) async throws -> UUIDv7 {
         let result = try await driver.handle(
-            .startRollout(policy: 2, goal: goal, reason: "try"), route: route, by: "ann", now: now, seed: 1)
+            .startRollout(RolloutRequest(policy: 2, goal: goal, reason: "try")), route: route, by: "ann", now: now,
+            seed: 1)
         return try #require(result.rollout)
     }
 
@@ -60,7 +62,7 @@ struct World {
         _ rollout: UUIDv7, step: Int, number: Int64, control: Int64, candidate: Int64, failures: Int64 = 0,
         quality: Double = 0.9
     ) async {
-        let weight = [0.05, 0.5][step]
+        let weight = [0.05, 0.5, 0.95][step]
         func pane(_ arm: Arm, _ requests: Int64, _ failed: Int64) -> EvidencePane {
             var counts = EvidenceCounts()
             counts.requests = requests
@@ -86,6 +88,12 @@ struct World {
         #expect(try await world.state().pointer.weight == 0.5)
         await world.evidence(id, step: 1, number: 2, control: 1_000, candidate: 1_000)
         try await world.driver.tick(now: 13_000, seed: 2)
+        #expect(try await world.state().pointer.weight == 0.95)
+        #expect(try await world.state().pointer.stable == 1)
+        await world.evidence(id, step: 2, number: 3, control: 50, candidate: 950)
+        try await world.driver.tick(now: 14_900, seed: 3)
+        #expect(try await world.state().pointer.stable == 1)
+        try await world.driver.tick(now: 15_000, seed: 4)
         let state = try await world.state()
         #expect(state.pointer.stable == 2)
         #expect(state.pointer.candidate == nil)
@@ -155,8 +163,8 @@ struct World {
         let world = try await World()
         await #expect(throws: TrimtabError.self) {
             _ = try await world.driver.handle(
-                .startRollout(policy: version, goal: .neutral, reason: ""), route: world.route, by: "ann", now: 1,
-                seed: 1)
+                .startRollout(RolloutRequest(policy: version, goal: .neutral, reason: "")), route: world.route,
+                by: "ann", now: 1, seed: 1)
         }
     }
 

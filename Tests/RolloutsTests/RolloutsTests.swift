@@ -9,13 +9,14 @@ import Testing
 func makeRollout(
     guardrails: Route.Guardrails = .only(errors: 1), plan: RolloutPlan = .quick,
     thresholds: FrozenThresholds = .init(
-        slowMs: 100, dearNanoUSD: 1000, badBelow: 0.5, badAnswerRate: 0.214, answers: 500)
+        slowMs: 100, dearNanoUSD: 1000, badBelow: 0.5, badAnswerRate: 0.214, answers: 500),
+    now: Int64 = 0
 ) -> Rollout {
     var generator = SplitMix64(seed: 1)
     return Rollout(
         id: UUIDv7(milliseconds: 1_000, using: &generator), route: RouteName("chat") ?? fatalRoute, stable: 1,
         candidate: 2,
-        salt: 7, createdAt: 0, createdBy: "test", decision: nil, reason: "", plan: plan,
+        salt: 7, createdAt: now, createdBy: "test", decision: nil, reason: "", plan: plan,
         evidence: RolloutEvidence(thresholds: thresholds, guardrails: guardrails))
 }
 
@@ -37,6 +38,7 @@ extension RolloutPlan {
         plan.minStepMs = 8_000
         plan.minStepRequests = 50
         plan.objectiveCycleMs = 0
+        plan.watchMs = 0
         plan.deadlineMs = 3_600_000
         plan.goal = .neutral
         return plan
@@ -58,7 +60,8 @@ extension ArmEvidence {
 
 @Suite struct PhaseTests {
     static let events: [RolloutEvent] = [
-        .stepPassed, .pause(by: "a"), .resume, .promote, .end(.aborted(by: "a")), .end(.guardrail(.errors)),
+        .stepPassed, .skip(by: "a"), .pause(by: "a"), .resume, .promote, .end(.aborted(by: "a")),
+        .end(.guardrail(.errors)),
     ]
 
     @Test func stepsLeadToPromotionAndPausesHoldTheStep() {

@@ -88,9 +88,9 @@ struct CutOffTests {
             }
         }
         try await Self.rollOut(name, store)
-        #expect(try await eventually { gateway.servedEpoch > 0 })
+        let epoch = try #require(try await store.state(of: name)).pointer.epoch
+        #expect(try await eventually { gateway.servedEpoch == epoch })
         // What it says it serves, it serves.
-        let epoch = gateway.servedEpoch
         #expect(try await eventually { try await store.gateways().first?.epoch == epoch })
         #expect(try await Self.ask(gateway) == "candidate")
         let until = Self.now() + 4_000

@@ -78,6 +78,8 @@ struct ControlStoreContractTests {
             pointer.rollout = rollout.id
             pointer.step = 1
             pointer.leaseUntil = 5
+            pointer.eligibility = Eligibility(headers: ["x-beta": "yes"], keys: ["web-*"], tags: ["tier": "gold"])
+            pointer.mode = .mirror
             return (
                 [
                     .savePolicy(candidate), .saveRollout(rollout), .setPointer(pointer), .saveDecision(decision),
@@ -90,6 +92,7 @@ struct ControlStoreContractTests {
         #expect(state.pointer.salt == .max)
         #expect(state.pointer.leaseUntil == 99)
         #expect(state.pointer.rollout == rollout.id)
+        #expect(state.pointer.eligibility?.tags == ["tier": "gold"] && state.pointer.mode == .mirror)
         #expect(state.policies[2] == candidate)
         #expect(state.baseline?.version == 1)
         #expect(state.rollout == rollout)

@@ -106,7 +106,7 @@ export function summary({ series, route, rollouts, policy }) {
   const serving = [h("b", {}, target ? `${target.provider}/${target.model}` : "Nothing"),
     ` serves ${route.name} (policy v${route.pointer.stable}).`];
   const active = rollouts.find((rollout) => rollout.active);
-  if (active) serving.push(` v${active.candidate} gets ${format.percent(active.weight)} of the traffic.`);
+  if (active) serving.push(` v${active.candidate} gets ${active.kind === "shadow" ? "copies of " : ""}${format.percent(active.weight)} of the traffic.`);
   const edge = Math.max(1, Math.floor(items.length / 10));
   const mean = (part) => {
     const cost = part.reduce((sum, item) => sum + item.cost_nano_usd, 0);

@@ -18,7 +18,7 @@ extension ControlAPI {
             return Answer.json(page)
         },
         Endpoint(
-            "POST", "/api/v1/rollouts", .operator, "Starts a canary of an existing policy version.", creates: true
+            "POST", "/api/v1/rollouts", .operator, "Starts a rollout of an existing policy version.", creates: true
         ) { api, call in try await api.startRollout(call) },
         Endpoint("GET", "/api/v1/rollouts/{id}", .viewer, "One rollout with what happened on it.") { api, call in
             Answer.resource(RolloutView(rollout: try await api.rollout(call), whole: true), for: call)
@@ -32,6 +32,10 @@ extension ControlAPI {
             .pause(rollout: rollout.id)
         },
         verb("resume", "Lets a paused rollout go on.") { rollout, _ in .resume(rollout: rollout.id) },
+        verb("skip", "To the next step at once; guardrails go on.") { rollout, _ in .skip(rollout: rollout.id) },
+        verb("retry", "Tries an ended rollout's change once more, with fresh salt and evidence.") { rollout, reason in
+            .retry(rollout: rollout.id, reason: reason)
+        },
         verb("promote", "To 100 % at once, whatever the evidence.") { rollout, _ in .promote(rollout: rollout.id) },
         verb("abort", "Weight 0 at once.") { rollout, reason in .abort(rollout: rollout.id, reason: reason) },
     ]
@@ -66,7 +70,12 @@ extension ControlAPI {
         guard try await store.policy(body.route, version: body.policy) != nil else {
             throw Violation("/policy", "The route '\(body.route)' has no policy version \(body.policy).")
         }
-        let command = Command.startRollout(policy: body.policy, goal: body.goal ?? .neutral, reason: reason)
+        if let violation = body.eligibility?.violations().first { throw violation }
+        let command = Command.startRollout(
+            RolloutRequest(
+                policy: body.policy, goal: body.goal ?? .neutral, kind: body.kind ?? .canary,
+                eligibility: body.eligibility,
+                supersedes: body.supersede ?? false, reason: reason))
         let result = try await commands.handle(command, route: body.route, by: call.actor)
         var response = Answer.json(CommandView(result: result), status: result.rollout == nil ? 200 : 201)
         if let id = result.rollout { response.headers[.location] = "/api/v1/rollouts/\(id)" }
@@ -78,9 +87,15 @@ private struct StartBody: RequestBody {
     let route: RouteName
     let policy: Int
     let goal: RolloutPlan.Goal?
+    let kind: RolloutPlan.Kind?
+    let eligibility: Eligibility?
+    let supersede: Bool?
     let reason: String?
 
-    static let shape = Shape.object(["route": .value, "policy": .value, "goal": .value, "reason": .value])
+    static let shape = Shape.object([
+        "route": .value, "policy": .value, "goal": .value, "kind": .value, "supersede": .value, "reason": .value,
+        "eligibility": .object(["headers": .value, "keys": .value, "tags": .value]),
+    ])
 }
 
 private struct ReasonBody: RequestBody {
@@ -94,7 +109,10 @@ struct RolloutView: Encodable {
     let whole: Bool
 
     private enum CodingKeys: String, CodingKey {
-        case id, route, stable, candidate, decision, reason, plan, state, step, steps, weight, timeline, active, detail
+        case id, route, stable, candidate, decision, reason, plan, state, step, steps, weight, timeline, active, detail,
+            kind
+        case eligibility, acknowledgement
+        case retryOf = "retry_of"
         case createdAt = "created_at"
         case createdBy = "created_by"
         case stepStartedAt = "step_started_at"
@@ -108,6 +126,10 @@ struct RolloutView: Encodable {
         try container.encode(rollout.stable, forKey: .stable)
         try container.encode(rollout.candidate, forKey: .candidate)
         try container.encodeIfPresent(rollout.decision, forKey: .decision)
+        try container.encodeIfPresent(rollout.retryOf, forKey: .retryOf)
+        try container.encode(rollout.plan.kind, forKey: .kind)
+        try container.encodeIfPresent(rollout.eligibility, forKey: .eligibility)
+        try container.encodeIfPresent(rollout.acknowledgement, forKey: .acknowledgement)
         try container.encode(rollout.reason, forKey: .reason)
         try container.encode(rollout.phase.name, forKey: .state)
         try container.encode(rollout.phase.explanation, forKey: .detail)
@@ -136,6 +158,8 @@ extension RolloutPhase {
         case .ended(.fastLane(let failures, let first)):
             "Rolled back: \(failures) of the first \(first) requests failed."
         case .ended(.aborted(let by)): "Aborted by \(by)."
+        case .ended(.passed): "The shadow showed what it promised; a canary may follow."
+        case .ended(.superseded(let by)): "Made way for rollout \(by)."
         case .ended(.inconclusive): "Ended at its deadline without proof of the promised gain."
         case .ended(.noData): "Ended at its deadline without enough requests to judge."
         }

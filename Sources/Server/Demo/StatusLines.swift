@@ -56,6 +56,9 @@ struct StatusLines {
         return switch entry.event {
         case "step":
             "▸ \(name): \(number((Double(entry.detail) ?? 0) * 100, 0)) % of traffic. \(rollout.reason.prefix(160))"
+        case "watch":
+            "▸ \(name): \(number((Double(entry.detail) ?? 0) * 100, 0)) % of traffic, watched beside a small control."
+        case "acknowledged": "▸ \(name): its end is served by \(entry.detail)."
         case "promoted": "✔ \(name): promoted to all traffic."
         case "rolled_back": "✖ \(name): rolled back, \(entry.detail)."
         default: "▸ \(name): \(entry.event) \(entry.detail)"

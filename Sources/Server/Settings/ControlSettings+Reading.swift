@@ -55,6 +55,23 @@ extension RolloutPlan {
             "A rollout that has not ended by then ends as inconclusive or no data.")
         objectiveCycleMs = try reader.seconds(
             "objective_cycle_s", defaultMs: objectiveCycleMs, 0...604_800, "Time at 25 % or more before promotion.")
+        watchMs = try reader.seconds(
+            "watch_s", defaultMs: watchMs, 0...604_800,
+            "Watch at 100 % before the candidate becomes stable; 0 for none.")
+        watchControl = try reader.double(
+            "watch_control", default: watchControl, 0.001...0.5, "Share that stays on the old policy during the watch.")
+        shadowShare = try reader.double(
+            "shadow_share", default: shadowShare, 0.001...1, "Share of requests that a shadow gets copies of.")
+        freeze = try reader.list(
+            "freeze", default: [], "When nothing starts and no step is taken, in UTC: 'Fri 16:00 - Mon 08:00'."
+        ).map { text in
+            guard let window = FreezeWindow(text) else {
+                throw TrimtabError(
+                    "config.invalid", "\(reader.path).freeze has '\(text)' (\(reader.origin("freeze"))).",
+                    remedy: "Write it like 'Fri 16:00 - Mon 08:00', in UTC.")
+            }
+            return window
+        }
         margins.failureRate = try reader.double(
             "max_failure_rate_rise", default: margins.failureRate, 0...1,
             "Points of failure rate the candidate may be worse by.")

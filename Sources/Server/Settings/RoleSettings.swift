@@ -74,6 +74,11 @@ package struct ControlRoleSettings: Sendable {
         loop.leaseMs = try rollouts.seconds(
             "lease_s", defaultMs: loop.leaseMs, 1...86_400,
             "How long a gateway serves a candidate without hearing from the control plane.")
+        loop.maxActive = try rollouts.int(
+            "max_active", default: loop.maxActive, 1...1_000, "Rollouts that may run at once, over all routes.")
+        loop.retryCooldownMs = try rollouts.seconds(
+            "retry_cooldown_s", defaultMs: loop.retryCooldownMs, 0...604_800,
+            "Rest between a rollout's end and a new attempt at the same change.")
         loop.plan = try RolloutPlan(rollouts)
         try rollouts.finish()
         let analyzers = try reader.section("analyzers")

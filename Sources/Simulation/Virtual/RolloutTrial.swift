@@ -112,9 +112,11 @@ package struct RolloutTrial: Sendable {
         let state = RouteState(
             route: route, pointer: RoutePointer(route: route.name, stable: 1),
             policies: [1: policies[0], 2: policies[1]], latestVersion: 2)
+        var surroundings = ControlLoop.Surroundings()
+        surroundings.statistics = [history]
         let (effects, _) = try ControlLoop(settings: settings).handle(
-            .startRollout(policy: 2, goal: plan.goal, reason: "trial"), by: "trial", state: state, control: [history],
-            now: now, using: &generator)
+            .startRollout(RolloutRequest(policy: 2, goal: plan.goal, reason: "trial")), by: "trial", state: state,
+            surroundings, now: now, using: &generator)
         for case .saveRollout(let rollout) in effects { return rollout }
         throw TrimtabError(
             "simulation.trial", "The control loop did not start the trial's rollout.",

@@ -160,7 +160,7 @@ package struct VirtualWorld {
                     reason: rollout.reason)
                 let version = try await store.create(policy, now: now).version
                 _ = try await driver.handle(
-                    .startRollout(policy: version, goal: rollout.goal, reason: rollout.reason),
+                    .startRollout(RolloutRequest(policy: version, goal: rollout.goal, reason: rollout.reason)),
                     route: settings.route.name, by: Self.actor, now: now, seed: ids.next())
                 await refreshTable()
             }

@@ -6,7 +6,7 @@ package import Telemetry
 package struct EvidenceKey: Hashable, Codable, Sendable, Comparable {
     package var rollout: UUIDv7
     package var step: Int
-    /// `stable` or `candidate`; other arms are no evidence.
+    /// `stable`, `candidate` or `shadow`; other arms are no evidence.
     package var arm: Arm
 
     package init(rollout: UUIDv7, step: Int, arm: Arm) {

@@ -189,7 +189,7 @@ package struct Checkpoint: Sendable, Equatable {
 extension EvidenceKey {
     /// `nil` for a request that is no rollout evidence: without a rollout, or of an arm that is not compared.
     package init?(_ request: RequestRow) {
-        guard let rollout = request.rollout, request.key.arm == .stable || request.key.arm == .candidate else {
+        guard let rollout = request.rollout, [.stable, .candidate, .shadow].contains(request.key.arm) else {
             return nil
         }
         self.init(rollout: rollout, step: request.step ?? 0, arm: request.key.arm)
