@@ -74,8 +74,10 @@ package struct LoopDriver: Sendable {
             return
         }
         if ending[route] == nil {
+            // One that ended long ago was acknowledged, or never will be: what gateways say now tells nothing of then.
             let latest = try await store.rollouts(PageQuery(route: route, limit: 1)).first
-            ending[route] = .some(latest?.id)
+            let isRecent = latest?.endedAt.map { now - $0 <= 2 * loop.settings.leaseMs } ?? false
+            ending[route] = .some(isRecent ? latest?.id : nil)
         }
         guard let id = ending[route] ?? nil, var rollout = try await store.rollout(id) else { return }
         guard rollout.acknowledgement == nil else { return ending[route] = .some(nil) }

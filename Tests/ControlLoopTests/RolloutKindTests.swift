@@ -99,4 +99,16 @@ import Testing
         try await world.driver.tick(now: 11_300, seed: 3)
         #expect(await world.store.rollout(id)?.acknowledgement == Acknowledgement(ms: 20, gateways: 1))
     }
+
+    /// A leader that comes much later cannot know when the end arrived.
+    @Test func whatEndedLongAgoIsNotAcknowledgedInHindsight() async throws {
+        var world = try await World()
+        let id = try await start(.canary, in: world)
+        _ = try await world.driver.handle(
+            .abort(rollout: id, reason: "no"), route: world.route, by: "ann", now: 11_000, seed: 1)
+        let epoch = try await world.state().pointer.epoch
+        await world.store.heartbeat(GatewayStatus(id: "gw", epoch: epoch, seenAt: 200_000))
+        try await world.driver.tick(now: 200_000, seed: 2)
+        #expect(await world.store.rollout(id)?.acknowledgement == nil)
+    }
 }
