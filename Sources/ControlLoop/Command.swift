@@ -30,6 +30,14 @@ extension Command {
         case .startRollout, .approve, .reject, .activate: nil
         }
     }
+
+    /// Whether it needs to know the control's traffic and what else runs; an abort does not wait for such questions.
+    package var startsRollout: Bool {
+        switch self {
+        case .startRollout, .retry: true
+        case .pause, .resume, .skip, .promote, .abort, .approve, .reject, .activate: false
+        }
+    }
 }
 
 /// A rollout as a person asks for it.

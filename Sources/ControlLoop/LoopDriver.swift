@@ -81,12 +81,9 @@ package struct LoopDriver: Sendable {
         }
         guard let id = ending[route] ?? nil, var rollout = try await store.rollout(id) else { return }
         guard rollout.acknowledgement == nil else { return ending[route] = .some(nil) }
-        let reports = try await store.gateways().map {
-            Rollout.Report(gateway: $0.id, epoch: $0.epoch, since: $0.epochAt, seenAt: $0.seenAt)
-        }
         guard
             let acknowledgement = rollout.acknowledged(
-                by: reports, epoch: state.pointer.epoch, leaseMs: loop.settings.leaseMs, now: now)
+                by: try await store.gateways(), epoch: state.pointer.epoch, leaseMs: loop.settings.leaseMs, now: now)
         else { return }
         rollout.acknowledgement = acknowledgement
         rollout.note("acknowledged", acknowledgement.detail, now: now)
@@ -120,11 +117,13 @@ package struct LoopDriver: Sendable {
     package func handle(_ command: Command, route: RouteName, by actor: String, now: Int64, seed: UInt64) async throws
         -> CommandResult
     {
-        let start = now - loop.settings.decisions.lookbackMs
         var surroundings = ControlLoop.Surroundings()
-        surroundings.statistics = try await store.statistics(route: route, in: start..<now)
         if let id = command.rollout { surroundings.rollout = try await store.rollout(id) }
-        surroundings.running = try await running()
+        if command.startsRollout {
+            let start = now - loop.settings.decisions.lookbackMs
+            surroundings.statistics = try await store.statistics(route: route, in: start..<now)
+            surroundings.running = try await running()
+        }
         let (loop, known) = (loop, surroundings)
         let (effects, result) = try await store.update(route) { state in
             var generator = SplitMix64(seed: seed)

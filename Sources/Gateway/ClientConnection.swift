@@ -6,7 +6,7 @@ import Telemetry
 /// One client's connection: reads one request at a time, hands it on, and keeps the client's timeouts.
 ///
 /// Further requests that a client has already sent wait, with reading held back, until the answer is out.
-final class ClientConnection: ChannelDuplexHandler {
+final class ClientConnection: ChannelDuplexHandler, Slotted {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer

@@ -84,21 +84,12 @@ final class GatewayLoop {
     /// - Returns: whether there was room.
     func add(_ connection: ClientConnection) -> Bool {
         guard connections.count < connectionLimit, !draining else { return false }
-        connection.slot = connections.count
-        connections.append(connection)
+        connections.enter(connection)
         return true
     }
 
     func remove(_ connection: ClientConnection) {
-        let slot = connection.slot
-        guard slot >= 0 else { return }
-        connection.slot = -1
-        let last = connections.removeLast()
-        if last !== connection {
-            connections[slot] = last
-            last.slot = slot
-        }
-        finishDraining()
+        if connections.leave(connection) { finishDraining() }
     }
 
     /// Keeps every timeout of the loop, and publishes its numbers.

@@ -8,7 +8,7 @@ import Telemetry
 ///
 /// It begins after the user's exchange has ended, and takes nothing that a user could be short of: there are so many at
 /// most, and a connection only while less than half of the provider's are in use.
-final class Mirror: UpstreamUser {
+final class Mirror: UpstreamUser, Slotted {
     /// Requests with a larger body are not mirrored, and of an answer no more than this is kept.
     static let bodyLimit = 1 << 20
     static let answerLimit = 1 << 20
@@ -242,20 +242,12 @@ extension GatewayLoop {
             return
         }
         let mirror = Mirror(of: exchange, choice)
-        mirror.slot = mirrors.count
-        mirrors.append(mirror)
+        mirrors.enter(mirror)
         mirror.start()
     }
 
     func remove(_ mirror: Mirror) {
-        let slot = mirror.slot
-        guard slot >= 0 else { return }
-        mirror.slot = -1
-        let last = mirrors.removeLast()
-        if last !== mirror {
-            mirrors[slot] = last
-            last.slot = slot
-        }
+        _ = mirrors.leave(mirror)
     }
 
     /// From the end, since one that ends is replaced by the last.

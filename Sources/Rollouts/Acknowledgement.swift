@@ -1,3 +1,5 @@
+package import Policy
+
 /// How the gateways took up the end of a rollout: each reports the epoch of the routing table that it serves.
 package struct Acknowledgement: Codable, Sendable, Equatable {
     /// From the verdict to the last gateway that serves what it changed, milliseconds; `nil` if none said so.
@@ -22,22 +24,6 @@ extension Acknowledgement {
 }
 
 extension Rollout {
-    /// What a gateway has reported.
-    package struct Report: Sendable, Equatable {
-        package var gateway: String
-        package var epoch: Int64
-        /// Since when it serves this epoch, and when it last said so; milliseconds since the epoch of Unix.
-        package var since: Int64
-        package var seenAt: Int64
-
-        package init(gateway: String, epoch: Int64, since: Int64, seenAt: Int64) {
-            self.gateway = gateway
-            self.epoch = epoch
-            self.since = since
-            self.seenAt = seenAt
-        }
-    }
-
     /// Whether an ended rollout is acknowledged by all gateways that may still serve its candidate; `nil`: not yet.
     ///
     /// One that was not heard of for a lease before the end serves stable, and is not waited for.
@@ -45,13 +31,14 @@ extension Rollout {
     /// - Parameters:
     ///   - epoch: the epoch that the end raised the routing table to, or a later one.
     ///   - leaseMs: how long a gateway serves a candidate without hearing from the control plane.
-    package func acknowledged(by reports: [Report], epoch: Int64, leaseMs: Int64, now: Int64) -> Acknowledgement? {
+    package func acknowledged(by reports: [GatewayStatus], epoch: Int64, leaseMs: Int64, now: Int64) -> Acknowledgement?
+    {
         guard let endedAt else { return nil }
         let live = reports.filter { $0.seenAt >= endedAt - leaseMs }
         let late = live.filter { $0.epoch < epoch }
         guard late.isEmpty || now - endedAt > leaseMs else { return nil }
-        let last = live.lazy.filter { $0.epoch >= epoch }.map(\.since).max()
+        let last = live.lazy.filter { $0.epoch >= epoch }.map(\.epochAt).max()
         return Acknowledgement(
-            ms: last.map { max(0, $0 - endedAt) }, gateways: live.count, missing: late.map(\.gateway))
+            ms: last.map { max(0, $0 - endedAt) }, gateways: live.count, missing: late.map(\.id))
     }
 }

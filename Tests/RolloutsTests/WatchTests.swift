@@ -109,11 +109,11 @@ private let hour: Int64 = 3_600_000
     @Test func theLastGatewayDecidesHowLongARollbackTook() {
         let rollout = ended(at: 100_000)
         var reports = [
-            Rollout.Report(gateway: "a", epoch: 7, since: 100_040, seenAt: 100_040),
-            Rollout.Report(gateway: "b", epoch: 6, since: 90_000, seenAt: 99_900),
+            GatewayStatus(id: "a", epoch: 7, epochAt: 100_040, seenAt: 100_040),
+            GatewayStatus(id: "b", epoch: 6, epochAt: 90_000, seenAt: 99_900),
         ]
         #expect(rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 100_300) == nil)
-        reports[1] = Rollout.Report(gateway: "b", epoch: 7, since: 100_250, seenAt: 100_250)
+        reports[1] = GatewayStatus(id: "b", epoch: 7, epochAt: 100_250, seenAt: 100_250)
         #expect(
             rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 100_300)
                 == Acknowledgement(ms: 250, gateways: 2))
@@ -123,9 +123,9 @@ private let hour: Int64 = 3_600_000
     @Test func aGatewayThatNeverAcknowledgesIsNamedWhenItsLeaseIsOver() {
         let rollout = ended(at: 100_000)
         let reports = [
-            Rollout.Report(gateway: "a", epoch: 7, since: 100_040, seenAt: 100_040),
-            Rollout.Report(gateway: "cut-off", epoch: 6, since: 90_000, seenAt: 99_000),
-            Rollout.Report(gateway: "long-gone", epoch: 2, since: 1_000, seenAt: 50_000),
+            GatewayStatus(id: "a", epoch: 7, epochAt: 100_040, seenAt: 100_040),
+            GatewayStatus(id: "cut-off", epoch: 6, epochAt: 90_000, seenAt: 99_000),
+            GatewayStatus(id: "long-gone", epoch: 2, epochAt: 1_000, seenAt: 50_000),
         ]
         #expect(rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 130_000) == nil)
         let late = rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 130_001)
