@@ -118,6 +118,9 @@ package struct MeanDifference: Codable, Sendable, Equatable {
 
     /// What the candidate's mean exceeds the control's plus `margin` by at most, except with probability `alpha` over
     /// all looks; below 0 it is shown to be within the margin. `nil` before `minimumTrials` in each arm.
+    ///
+    /// Asymptotic, and too narrow where skewed values meet a small share: on log-normal values (deviation 1.2) at a 10 %
+    /// share and along a ramp from 1 % it missed in about 4 % of runs at a nominal 1 %. `interval` shares this.
     package func upperBound(alpha: Double, margin: Margin = .none) -> Double? {
         let sequence = AsymptoticConfidenceSequence(alpha: alpha, tunedFor: Self.tunedFor)
         return compared(margin).map {
