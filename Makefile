@@ -1,4 +1,5 @@
 # The commands of this project; `make help` lists them.
+SHELL := /bin/bash
 SWIFT_FLAGS := -c release
 # One after the other: several tests watch deadlines, and others keep every core busy.
 TEST_FLAGS := $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
@@ -22,7 +23,8 @@ build: packages-run ## Build in release
 
 test: packages-test ## Run every test, on the same release build
 	swift build $(SWIFT_FLAGS)
-	swift test $(TEST_FLAGS)
+	@swift test $(TEST_FLAGS) 2>&1 | tee .build/tests.log; \
+	if [ $${PIPESTATUS[0]} != 0 ]; then echo; echo "Failed:"; grep -A3 ✘ .build/tests.log; exit 1; fi
 
 lint: packages-test ## Check the format and the rules of the house
 	swift format lint --strict --parallel --recursive Sources Tests

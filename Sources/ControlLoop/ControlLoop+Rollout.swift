@@ -63,35 +63,44 @@ extension ControlLoop {
             candidate: candidate, salt: generator.next(), createdAt: now, createdBy: actor, decision: decision,
             reason: reason, plan: plan,
             evidence: RolloutEvidence(
-                thresholds: thresholds(control, badBelow: state.route.badBelow), guardrails: state.route.guardrails))
+                thresholds: FrozenThresholds(control, of: state.route), guardrails: state.route.guardrails))
         if plan.kind == .shadow { rollout.evidence.isMirrored = true }
+        if let serving = state.policies[candidate]?.servingTargets, let old = state.stable?.servingTargets {
+            rollout.evidence.sharesQuota = serving.allSatisfy { new in old.contains { $0.sharesQuota(with: new) } }
+        }
         rollout.note(plan.isWatch(0) ? "watch" : "step", "\(plan.weight(step: 0))", now: now)
         return rollout
     }
+}
 
-    /// The control's 95th percentiles, moved up to bucket bounds of the sketch so that counts above them are exact.
-    private func thresholds(_ control: TargetStatistics?, badBelow: Double) -> FrozenThresholds {
-        let slow = control?.latencyP95Ms.map { DDSketch.bucketBound(atOrAbove: $0) }
+extension Target {
+    /// Whether a provider counts both against one rate limit: limits are by account and model.
+    fileprivate func sharesQuota(with other: Target) -> Bool {
+        (provider, credentials, model) == (other.provider, other.credentials, other.model)
+    }
+}
+
+extension FrozenThresholds {
+    /// What the control showed before the start; `nil` if it showed nothing.
+    fileprivate init(_ control: TargetStatistics?, of route: Route) {
         let quality = control?.quality
-        return FrozenThresholds(
-            slowMs: slow, dearNanoUSD: control?.cost.logNormalQuantile95.map { DDSketch.bucketBound(atOrAbove: $0) },
-            badBelow: badBelow, badAnswerRate: quality?.shareBelow(badBelow), answers: quality?.n ?? 0)
+        self.init(
+            slowMs: control?.latencyP95Ms, dearNanoUSD: control?.cost.logNormalQuantile(z: 1.645),
+            badBelow: route.badBelow, badAnswerRate: quality?.shareBelow(route.badBelow), answers: quality?.n ?? 0)
+        medianMs = control?.latencyP50Ms
+        ttftMs = control?.ttftP95Ms
+        cost = control?.cost
+        self.quality = quality
+        failureRate = control.flatMap { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : nil }
+        budgetPerMinute = route.objective.cost.budgetDayUSD.flatMap { $0 > 0 ? $0 * 1e9 / 1_440 : nil }
     }
 }
 
 extension Moments {
     /// The share of a normal distribution with this mean and variance that lies under `bound`: a plug-in for the rate
     /// of bad answers, whose error costs power and never validity.
-    func shareBelow(_ bound: Double) -> Double? {
+    fileprivate func shareBelow(_ bound: Double) -> Double? {
         guard let mean, let variance, variance > 0 else { return nil }
         return normalCDF((bound - mean) / variance.squareRoot())
-    }
-
-    /// The 95th percentile of the log-normal distribution with this mean and variance: a good enough bound for "dear",
-    /// because the test compares shares above it between the arms, whatever that share is.
-    var logNormalQuantile95: Double? {
-        guard let mean, mean > 0, let variance else { return nil }
-        let sigma2 = logarithm(1 + variance / (mean * mean))
-        return exponential(logarithm(mean) - sigma2 / 2 + 1.645 * sigma2.squareRoot())
     }
 }

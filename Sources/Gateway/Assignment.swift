@@ -88,6 +88,7 @@ extension RequestRecord {
         rollout = selection.rollout
         step = selection.step
         candidateWeight = selection.candidateWeight
+        unit = selection.unit
         propensity = selection.propensity
         arm =
             switch selection.arm {

@@ -58,7 +58,7 @@ final class Mirror: UpstreamUser, Slotted {
         (record.session, record.user) = (original.session, original.user)
         (record.endpoint, record.stream, record.prompt) = (original.endpoint, original.stream, original.prompt)
         (record.rollout, record.step) = (original.rollout, original.step)
-        record.candidateWeight = original.candidateWeight
+        (record.candidateWeight, record.unit) = (original.candidateWeight, original.unit)
         (record.policy, record.propensity, record.arm) = (choice.policy, choice.propensity, .shadow)
         record.shadowOf = original.id
         record.note(choice.target)

@@ -31,23 +31,6 @@ package struct Route: Codable, Sendable, Equatable {
         package init(share: Double = 0) { self.share = share }
     }
 
-    /// Bounds that a rollout may not break. Each is a one-sided risk ratio against the concurrent control.
-    package struct Guardrails: Codable, Sendable, Equatable {
-        /// Probability that a harmless change is rolled back, over all guardrails and all looks of one rollout.
-        package var alpha = 0.01
-        /// Share of `alpha` for each guardrail; weights are normalised, and a weight of 0 switches it off.
-        package var errors = 0.4
-        package var slow = 0.2
-        package var dear = 0.1
-        package var badAnswers = 0.3
-        package init() {}
-
-        enum CodingKeys: String, CodingKey {
-            case alpha, errors, slow, dear
-            case badAnswers = "bad_answers"
-        }
-    }
-
     enum CodingKeys: String, CodingKey {
         case name, project, objective, baseline, allowed, sticky, autonomy, holdout, exploration, guardrails
         case badBelow = "bad_below"

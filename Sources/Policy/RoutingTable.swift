@@ -141,6 +141,8 @@ package struct RouteSelection: Sendable, Equatable {
     package var rollout: UUIDv7?
     package var step: Int?
     package var candidateWeight: Double?
+    /// Hash of what assignment in a rollout sticks to; `nil` where each request is assigned by itself.
+    package var unit: UInt32?
     /// The probability with which this target was chosen, given everything.
     package var propensity: Double
     /// Where a copy of the request goes, beside the request itself.
@@ -221,37 +223,53 @@ extension RoutingTable.Entry {
         guard let candidate, pointer.eligibility?.admits(request) ?? true else {
             return make(.stable, stable, random: random, probability: rest)
         }
+        return compare(stable, candidate, request, random: random, rest: rest)
+    }
+
+    /// Assigns to the rollout's arms what nothing else took.
+    private func compare(
+        _ stable: RoutingPolicy, _ candidate: RoutingPolicy, _ request: RoutingRequest, random: Double, rest: Double
+    ) -> RouteSelection {
         let weight = pointer.weight
-        let chosen = unit(request, salt: pointer.salt) < weight
+        let (hash, isSticky) = hash(request, salt: pointer.salt)
+        let chosen = Hash64.unit(hash) < weight
+        var selection: RouteSelection
         if pointer.mode == .mirror {
-            var selection = make(.stable, stable, random: random, probability: rest, inRollout: true)
+            selection = make(.stable, stable, random: random, probability: rest)
             if chosen {
                 let (target, share) = candidate.choose(random: random)
                 selection.mirror = .init(
                     policy: candidate.version, timeouts: candidate.timeouts, target: target,
                     propensity: rest * weight * share)
             }
-            return selection
+        } else if chosen {
+            selection = make(.candidate, candidate, random: random, probability: rest * weight)
+        } else {
+            selection = make(.stable, stable, random: random, probability: rest * (1 - weight))
         }
-        if chosen {
-            return make(.candidate, candidate, random: random, probability: rest * weight, inRollout: true)
-        }
-        return make(.stable, stable, random: random, probability: rest * (1 - weight), inRollout: true)
+        selection.rollout = pointer.rollout
+        selection.step = pointer.step
+        selection.candidateWeight = weight
+        // Assignment goes by the upper bits, so the lower ones tell nothing of the arm.
+        if isSticky { selection.unit = UInt32(truncatingIfNeeded: hash) }
+        return selection
     }
 
     private func make(
-        _ arm: RouteSelection.SelectedArm, _ policy: RoutingPolicy, random: Double, probability: Double,
-        inRollout: Bool = false
+        _ arm: RouteSelection.SelectedArm, _ policy: RoutingPolicy, random: Double, probability: Double
     ) -> RouteSelection {
         let (target, share) = policy.choose(random: random)
         return RouteSelection(
             arm: arm, policy: policy.version, timeouts: policy.timeouts, target: target,
             fallbacks: policy.fallbacks.compactMap(policy.target).filter { $0.id != target.id },
-            rollout: inRollout ? pointer.rollout : nil, step: inRollout ? pointer.step : nil,
-            candidateWeight: inRollout ? pointer.weight : nil, propensity: probability * share)
+            propensity: probability * share)
     }
 
     private func unit(_ request: RoutingRequest, salt: UInt64) -> Double {
+        Hash64.unit(hash(request, salt: salt).hash)
+    }
+
+    private func hash(_ request: RoutingRequest, salt: UInt64) -> (hash: UInt64, isSticky: Bool) {
         let named: String? =
             switch route.sticky {
             case .session: request.session ?? request.user
@@ -260,7 +278,7 @@ extension RoutingTable.Entry {
             case .request: nil
             }
         let routeSalt = Hash64.hash(route.name.description, salt: salt)
-        return Hash64.unit(Hash64.hash(named ?? request.id.description, salt: routeSalt))
+        return (Hash64.hash(named ?? request.id.description, salt: routeSalt), named != nil)
     }
 
     // Arbitrary, frozen: a change would move every unit.

@@ -31,20 +31,16 @@ extension Route {
         range("/objective/latency/ttft_p95_ms", objective.latency.ttftP95Ms, 1...3_600_000)
         range("/objective/cost/budget_day_usd", objective.cost.budgetDayUSD, 0...1e9)
         range("/guardrails/alpha", guardrails.alpha, 1e-6...0.2)
-        for (name, weight) in guardrails.weights { range("/guardrails/\(name)", weight, 0...1) }
-        if guardrails.weights.allSatisfy({ $0.1 == 0 }) {
+        for guardrail in Guardrail.allCases {
+            range("/guardrails/\(guardrail.rawValue)", guardrails[guardrail], 0...1)
+        }
+        if guardrails.weights.values.allSatisfy({ $0 == 0 }) {
             found.append(.init("/guardrails", "All guardrails are off. Give at least one a weight above 0."))
         }
         if objective.quality.floor != nil, objective.quality.tolerance != nil {
             found.append(.init("/objective/quality", "Give either 'floor' or 'tolerance', not both."))
         }
         return found
-    }
-}
-
-extension Route.Guardrails {
-    package var weights: [(String, Double)] {
-        [("errors", errors), ("slow", slow), ("dear", dear), ("bad_answers", badAnswers)]
     }
 }
 

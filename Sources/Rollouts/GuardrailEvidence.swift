@@ -1,74 +1,66 @@
 import Core
+package import Policy
 package import Statistics
 
-/// Counts of one step, by arm.
-package struct StepEvidence: Codable, Sendable, Equatable {
-    package var step: Int
-    /// Candidate share, 0...1.
-    package var weight: Double
-    package var control = ArmEvidence()
-    package var candidate = ArmEvidence()
-
-    package init(step: Int, weight: Double) {
-        self.step = step
-        self.weight = weight
-    }
-}
-
-/// What one arm showed in one step.
-package struct ArmEvidence: Codable, Sendable, Equatable {
-    package var requests: Int64 = 0
-    package var failures: Int64 = 0
-    /// Requests with a latency (those that did not fail), and how many of them were slow.
-    package var timed: Int64 = 0
-    package var slow: Int64 = 0
-    /// Requests with a known cost, nano-dollars, and how many of them were dear.
-    package var cost = Moments()
-    package var dear: Int64 = 0
-    /// Answers with quality feedback, 0...1, and how many of them were bad.
-    package var quality = Moments()
-    package var bad: Int64 = 0
-
-    package init() {}
-
-    package mutating func merge(_ other: ArmEvidence) {
-        requests += other.requests
-        failures += other.failures
-        timed += other.timed
-        slow += other.slow
-        cost.merge(other.cost)
-        dear += other.dear
-        quality.merge(other.quality)
-        bad += other.bad
-    }
-}
-
-/// The sequential test of one guardrail: the evidence that the candidate is worse, valid at every look.
+/// The sequential test of one guardrail that counts events: the evidence that the candidate has more of them than the
+/// control, valid at every look.
 package struct GuardrailEvidence: Codable, Sendable, Equatable {
-    package var guardrail: Guardrail
+    package let guardrail: Guardrail
     /// Its share of the rollout's alpha; the limit on the e-value is 1 / alpha.
-    package var alpha: Double
-    /// log of the e-process of each grid point; the e-value is their mean.
-    package var logE: [Double]
-    /// The control's event rate before the start, the plug-in of the test that also counts the successes;
-    /// `nil` for rare events, where only events count. A wrong rate costs power, never validity.
-    package var controlRate: Double?
+    package let alpha: Double
+    /// Rare events, and the first one of each session, key or user.
+    package private(set) var events = EventSplit()
+    /// Every trial that was assigned by itself, of events so frequent that a test of events alone would waste half of
+    /// what the trials tell; `nil` for rare ones.
+    package private(set) var outcomes: OutcomeTest?
 
+    /// - Parameter controlRate: the control's event rate before the start, where events are frequent.
     package init(guardrail: Guardrail, alpha: Double, controlRate: Double?) {
         self.guardrail = guardrail
         self.alpha = alpha
-        logE = Array(repeating: 0, count: SequentialTest.grid.count)
-        self.controlRate = controlRate
+        outcomes = controlRate.map { OutcomeTest(controlRate: $0) }
     }
 
-    /// log of the e-value: the mean over the grid.
-    package var logEValue: Double { logMeanExp(logE) }
-    /// The candidate is rolled back when `logEValue` reaches this.
-    package var logLimit: Double { -logarithm(alpha) }
+    /// Of the two tests together: their trials are different ones, so the product of their e-values is one.
+    var logEValue: Double { events.logE + (outcomes?.logE ?? 0) }
 
-    enum CodingKeys: String, CodingKey {
-        case guardrail, alpha
-        case logE = "log_e"
-        case controlRate = "control_rate"
+    /// Counts one event. What is known of repeated units is the caller's.
+    mutating func addEvent(isCandidate: Bool, share: Double) {
+        events.add(
+            EventSplit.Stratum(
+                share: share, candidateEvents: isCandidate ? 1 : 0, controlEvents: isCandidate ? 0 : 1))
+    }
+
+    /// Counts one trial that was assigned by itself.
+    mutating func addTrial(isEvent: Bool, isCandidate: Bool, share: Double) {
+        if outcomes != nil {
+            outcomes?.add(isEvent: isEvent, isCandidate: isCandidate)
+        } else if isEvent {
+            addEvent(isCandidate: isCandidate, share: share)
+        }
+    }
+
+    mutating func endBlock() { outcomes?.endBlock() }
+}
+
+extension GuardrailEvidence {
+    enum CodingKeys: String, CodingKey { case guardrail, alpha, events, outcomes }
+
+    /// One that was stored in an earlier form begins anew.
+    package init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            guardrail: try c.decode(Guardrail.self, forKey: .guardrail),
+            alpha: try c.decode(Double.self, forKey: .alpha), controlRate: nil)
+        events = EventSplit(strata: try c.decodeIfPresent([EventSplit.Stratum].self, forKey: .events) ?? [])
+        outcomes = try c.decodeIfPresent(OutcomeTest.self, forKey: .outcomes)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var c = encoder.container(keyedBy: CodingKeys.self)
+        try c.encode(guardrail, forKey: .guardrail)
+        try c.encode(alpha, forKey: .alpha)
+        try c.encode(events.strata, forKey: .events)
+        try c.encodeIfPresent(outcomes, forKey: .outcomes)
     }
 }

@@ -1,4 +1,5 @@
 import Core
+package import Policy
 import Statistics
 
 /// What the evidence says at one look. Verdicts are never collapsed: holding is not failing, no data is not good.
@@ -10,13 +11,20 @@ package enum RolloutVerdict: Sendable, Equatable {
 }
 
 extension Rollout {
+    /// Probability, over all looks, with which a bound that a step or a promotion needs is wrong: that harm is within its
+    /// margin, and that the promised gain is there.
+    package static let harmAlpha = 0.05
+    package static let gainAlpha = 0.1
+    /// Sessions, keys or users of which a step needs so many: fewer are no sample, and each weighs too much.
+    package static let minimumUnits: Int64 = 50
+
     /// Judges the stored evidence. Guardrails come first and run in every active phase; a pause stops only progress.
     ///
     /// The order is: guardrails, fast lane, deadline, pause, freeze, step conditions, goal. The watch has a deadline of
     /// its own: twice its length.
     package func evaluate(now: Int64) -> RolloutVerdict {
         guard let step = phase.step else { return .hold("It is over: \(phase.name).") }
-        if let broken = evidence.guardrails.first(where: { $0.logEValue >= $0.logLimit }) {
+        if let broken = evidence.findings.first(where: { $0.isShown && role(of: $0.guardrail) == .guardrail }) {
             return .end(.guardrail(broken.guardrail))
         }
         if let fast = fastLane() { return .end(fast) }
@@ -32,18 +40,32 @@ extension Rollout {
         guard step + 2 == plan.steps.count || plan.steps.count == 1 else {
             return plan.isWatch(step) ? .promote : .stepPassed
         }
-        if let reason = missingForPromotion(now: now) { return .hold(reason) }
+        if let reason = missingForPromotion(step, now: now) { return .hold(reason) }
         if plan.kind == .shadow { return .end(.passed) }
         return step + 1 < plan.servedSteps ? .stepPassed : .promote
     }
 
-    /// Total failure needs no statistics: 3 failures of the first 3 requests, or 6 of 20, while the control is healthy.
+    /// What a guardrail does when its test reaches its limit. Who promised better answers may have said nothing of their
+    /// price: that is a trade, and a person's to make.
+    package func role(of guardrail: Guardrail) -> GuardrailRole {
+        switch guardrail {
+        case .cost, .dear: plan.goal == .better ? .signal : .guardrail
+        default: .guardrail
+        }
+    }
+
+    /// What needs no statistics: 3 failures of the first 3 requests or 6 of 20 while the control is healthy, and a
+    /// candidate that alone spends three times what the whole route may.
     private func fastLane() -> EndReason? {
+        if let budget = evidence.thresholds.budgetPerMinute, evidence.spend.dearestMinuteNanoUSD > 3 * budget {
+            return .overspent(usd: evidence.spend.dearestMinuteNanoUSD / 1e9, budgetUSD: budget / 1e9)
+        }
         let first = evidence.firstRequests
+        guard first.failures >= 3 else { return nil }
         let control = evidence.totals.control
         // Without control traffic there is nothing that speaks for the candidate: act.
         guard control.requests == 0 || Double(control.failures) < 0.05 * Double(control.requests) else { return nil }
-        let allFailed = first.failures >= 3 && first.failures == first.requests
+        let allFailed = first.failures == first.requests
         let manyFailed = first.failures >= 6 && 10 * first.failures >= 3 * first.requests
         return allFailed || manyFailed ? .fastLane(failures: Int(first.failures), of: Int(first.requests)) : nil
     }
@@ -52,49 +74,127 @@ extension Rollout {
         let waited = now - stepStartedAt
         let wanted = plan.isWatch(step) ? plan.watchMs : plan.minStepMs
         if waited < wanted { return "Step \(step + 1) has run \(waited / 1000) of \(wanted / 1000) s." }
-        let seen = evidence.steps.first { $0.step == step }?.candidate.requests ?? 0
-        if seen < plan.minStepRequests {
-            return "Step \(step + 1) has \(seen) of \(plan.minStepRequests) candidate requests."
+        let seen = evidence.steps.first { $0.step == step }
+        let requests = seen?.candidate.requests ?? 0
+        guard let seen, requests >= plan.minStepRequests else {
+            return "Step \(step + 1) has \(requests) of \(plan.minStepRequests) candidate requests."
         }
-        let near = evidence.guardrails.first { $0.logEValue >= $0.logLimit - logarithm(10) }
-        if let near { return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit." }
-        return plan.weight(step: step) >= 0.25 || plan.kind == .shadow ? missingForNonInferiority() : nil
+        if let reason = faultyAssignment(seen) { return reason }
+        if let near = evidence.findings.first(where: { $0.isNear && role(of: $0.guardrail) == .guardrail }) {
+            return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit."
+        }
+        guard plan.weight(step: step) >= 0.25 || plan.kind == .shadow, !isControlBroken(seen) else { return nil }
+        return missingForNonInferiority()
+    }
+
+    /// Whether the step's units are too few, or fell to the arms otherwise than by weight: then its evidence cannot be
+    /// trusted either way. Never a reason to roll back.
+    private func faultyAssignment(_ step: StepEvidence) -> String? {
+        let units = step.control.units + step.candidate.units
+        if units < Self.minimumUnits {
+            return "Only \(units) sessions, keys or users so far; \(Self.minimumUnits) are needed to tell chance from "
+                + "harm. If there are no more, assign by request: `sticky: request`."
+        }
+        guard plan.kind != .shadow, step.weight > 0, step.weight < 1 else { return nil }
+        let ratio = step.sampleRatio
+        guard ratio.logE >= logarithm(1_000) || ratio.chiSquareP < 0.001 else { return nil }
+        let share = Double(step.candidate.units) / Double(units)
+        return "The candidate got \(share.short) of the sessions, keys, users or requests where \(step.weight.short) "
+            + "was meant: find out which records are missing."
+    }
+
+    /// A control that fails every other request is no measure, and what may mend it must not wait for it: the candidate
+    /// goes on if it is itself sound.
+    private func isControlBroken(_ step: StepEvidence) -> Bool {
+        let (control, candidate) = (step.control, step.candidate)
+        return control.requests >= 50 && 2 * control.failures >= control.requests
+            && 20 * candidate.failures <= candidate.requests
     }
 
     /// From 25 % up every guardrail's interval must exclude harm beyond its margin.
     private func missingForNonInferiority() -> String? {
-        let failures = evidence.failureDifference
-        if failures.upper > plan.margins.failureRate {
-            return
-                "Failures are not yet shown to be at most \(plan.margins.failureRate) worse (up to \(failures.upper.short))."
+        let margin = plan.margins.failureRate
+        guard let excess = evidence.failures.upperBound(alpha: Self.harmAlpha, margin: .absolute(margin)) else {
+            return "Both arms need \(MeanDifference.minimumTrials) requests."
+        }
+        if excess > 0 {
+            return "Failures are not yet shown to be at most \(margin) worse (up to \((excess + margin).short))."
         }
         guard evidence.guardrails.contains(where: { $0.guardrail == .badAnswers }) else { return nil }
-        guard let quality = evidence.qualityDifference else {
-            return "No quality feedback for both arms yet; an unknown is not treated as good."
-        }
-        if quality.lower < -plan.margins.quality {
+        let tolerance = plan.margins.quality
+        guard
+            let spare = evidence.quality.difference?.lowerBound(
+                alpha: Self.harmAlpha, margin: .absolute(-tolerance))
+        else {
             return
-                "Quality is not yet shown to be at most \(plan.margins.quality) worse (down to \(quality.lower.short))."
+                "Quality feedback for both arms is needed, \(MeanDifference.minimumTrials) answers each; an unknown is "
+                + "not treated as good."
+        }
+        if spare < 0 {
+            return "Quality is not yet shown to be at most \(tolerance) worse (down to \((spare - tolerance).short))."
         }
         return nil
     }
 
-    private func missingForPromotion(now: Int64) -> String? {
+    private func missingForPromotion(_ step: Int, now: Int64) -> String? {
+        if let seen = evidence.steps.first(where: { $0.step == step }), isControlBroken(seen) { return nil }
         let quarter =
             timeline.first { ["step", "watch"].contains($0.event) && (Double($0.detail) ?? 0) >= 0.25 }?.at
             ?? stepStartedAt
         if now - quarter < plan.objectiveCycleMs {
             return "At 25 % or more for \((now - quarter) / 1000) of \(plan.objectiveCycleMs / 1000) s."
         }
+        if let signal = evidence.findings.first(where: { $0.isShown && role(of: $0.guardrail) == .signal }) {
+            return "A trade: \(signal.guardrail.subject) went up. A person promotes it or not."
+        }
         switch plan.goal {
         case .neutral: return nil
         case .cheaper:
-            guard let cost = evidence.costDifference else { return "No known cost for both arms yet." }
-            return cost.probabilityBelowZero >= 0.9 ? nil : "Not yet shown to be cheaper."
+            guard let most = evidence.cost.difference?.upperBound(alpha: Self.gainAlpha) else {
+                return "No known cost for \(MeanDifference.minimumTrials) requests of both arms yet."
+            }
+            return most < 0 ? nil : "Not yet shown to be cheaper."
         case .better:
-            guard let quality = evidence.qualityDifference else { return "No quality feedback for both arms yet." }
-            return quality.probabilityBelowZero <= 0.1 ? nil : "Not yet shown to be better."
+            guard let least = evidence.quality.difference?.lowerBound(alpha: Self.gainAlpha) else {
+                return "No quality feedback for \(MeanDifference.minimumTrials) answers of both arms yet."
+            }
+            return least > 0 ? nil : "Not yet shown to be better."
         }
+    }
+}
+
+/// What a guardrail does when its test reaches its limit.
+package enum GuardrailRole: String, Codable, Sendable {
+    /// Rolls back.
+    case guardrail
+    /// Holds the promotion until a person has decided.
+    case signal
+}
+
+/// How far one guardrail's evidence is.
+package struct GuardrailFinding: Sendable, Equatable {
+    package var guardrail: Guardrail
+    package var alpha: Double
+    /// Natural logarithm of the e-value.
+    package var logE: Double
+
+    /// The log of the e-value at which it acts.
+    package var logLimit: Double { -logarithm(alpha) }
+    package var isShown: Bool { logE >= logLimit }
+    /// Within a tenth of its limit.
+    package var isNear: Bool { logE >= logLimit - logarithm(10) }
+}
+
+extension RolloutEvidence {
+    /// Every guardrail's evidence, in the order of `Guardrail.allCases`.
+    package var findings: [GuardrailFinding] {
+        var found = guardrails.map { GuardrailFinding(guardrail: $0.guardrail, alpha: $0.alpha, logE: $0.logEValue) }
+        if let costAlpha {
+            let logE = cost.difference?.logE(alpha: costAlpha) ?? 0
+            let place = found.firstIndex { $0.guardrail.ordinal > Guardrail.cost.ordinal } ?? found.count
+            found.insert(GuardrailFinding(guardrail: .cost, alpha: costAlpha, logE: logE), at: place)
+        }
+        return found
     }
 }
 
@@ -102,6 +202,7 @@ extension Double {
     /// Three digits after the point, for people.
     var short: String {
         let scaled = (abs(self) * 1000).rounded()
+        guard scaled < 1e15 else { return "\(self)" }
         let whole = Int(scaled) / 1000
         let rest = String(Int(scaled) % 1000 + 1000).dropFirst()
         return "\(self < 0 ? "-" : "")\(whole).\(rest)"

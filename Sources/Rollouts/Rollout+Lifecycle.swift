@@ -1,47 +1,4 @@
-package import Policy
-
-extension RolloutEvidence {
-    /// Empty evidence with a test for every guardrail that the route gives a weight.
-    package init(thresholds: FrozenThresholds, guardrails settings: Route.Guardrails) {
-        self.init(thresholds: thresholds)
-        let weights: [(Guardrail, Double)] = [
-            (.errors, settings.errors), (.slow, settings.slow), (.dear, settings.dear),
-            (.badAnswers, settings.badAnswers),
-        ]
-        let active = weights.filter { guardrail, weight in
-            switch guardrail {
-            case .errors, .badAnswers: weight > 0
-            case .slow: weight > 0 && thresholds.slowMs != nil
-            case .dear: weight > 0 && thresholds.dearNanoUSD != nil
-            }
-        }
-        let total = active.reduce(0) { $0 + $1.1 }
-        guardrails = active.map { guardrail, weight in
-            GuardrailEvidence(
-                guardrail: guardrail, alpha: settings.alpha * weight / total,
-                controlRate: thresholds.controlRate(for: guardrail))
-        }
-    }
-}
-
-extension FrozenThresholds {
-    /// Above this event rate a test that sees only events needs half as many requests again, so successes count too.
-    package static let frequentRate = 0.05
-    /// Answers from which the control's rate of bad answers is known well enough to plug in.
-    package static let minimumAnswers: Int64 = 20
-
-    /// The plug-in rate for a guardrail's test; `nil` where events are rare or the rate is not known.
-    func controlRate(for guardrail: Guardrail) -> Double? {
-        switch guardrail {
-        case .errors: nil
-        // By construction: the bounds are the control's 95th percentiles.
-        case .slow, .dear: Self.frequentRate
-        case .badAnswers:
-            answers >= Self.minimumAnswers
-                ? badAnswerRate.flatMap { $0 > Self.frequentRate ? min($0, 0.95) : nil } : nil
-        }
-    }
-}
+import Policy
 
 extension Rollout {
     /// Applies what happened; `false` for an edge that does not exist, and then nothing changes.
@@ -65,6 +22,7 @@ extension Rollout {
             note(reason.name, reason.detail, now: now)
             endedAt = now
         }
+        if !next.isActive { evidence.forgetUnits() }
         return true
     }
 
@@ -90,6 +48,8 @@ extension EndReason {
         switch self {
         case .guardrail(let guardrail): "guardrail \(guardrail.rawValue)"
         case .fastLane(let failures, let count): "\(failures) of the first \(count) requests failed"
+        case .overspent(let usd, let budget):
+            "the candidate alone spent \(usd.short) USD in a minute, of \(budget.short) that the route may"
         case .aborted(let by): "by \(by)"
         case .passed: "the shadow showed what it promised"
         case .superseded(let by): "by rollout \(by)"

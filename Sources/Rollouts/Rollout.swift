@@ -134,6 +134,8 @@ package enum EndReason: Codable, Sendable, Equatable {
     case guardrail(Guardrail)
     /// So many of the first requests failed that no statistics are needed.
     case fastLane(failures: Int, of: Int)
+    /// The candidate alone spent more than three times what the whole route may in a minute, US dollars.
+    case overspent(usd: Double, budgetUSD: Double)
     case aborted(by: String)
     /// A shadow showed what it promised, without harm to a guardrail.
     case passed
@@ -146,7 +148,7 @@ package enum EndReason: Codable, Sendable, Equatable {
 
     package var name: String {
         switch self {
-        case .guardrail, .fastLane: "rolled_back"
+        case .guardrail, .fastLane, .overspent: "rolled_back"
         case .aborted: "aborted"
         case .superseded: "superseded"
         case .passed: "passed"
@@ -154,9 +156,4 @@ package enum EndReason: Codable, Sendable, Equatable {
         case .noData: "no_data"
         }
     }
-}
-
-package enum Guardrail: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
-    case errors, slow, dear
-    case badAnswers = "bad_answers"
 }

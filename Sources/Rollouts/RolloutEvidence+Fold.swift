@@ -1,107 +1,170 @@
+import Policy
+package import Statistics
 package import StreamProcessing
-import Statistics
 package import Telemetry
+
+extension RolloutEvidence {
+    /// Folds panes as the store gives them. A pane that was folded before changes nothing, so panes may come again.
+    package mutating func fold(_ panes: [EvidencePane]) {
+        let fresh = panes.filter { $0.number > cursor[$0.partition] ?? -1 }
+        for (index, pane) in fresh.enumerated() {
+            for trial in pane.trials {
+                fold(trial, arm: pane.key.arm, step: pane.key.step, weight: pane.candidateWeight)
+            }
+            // A number may cover several arms and steps: it is done when all of them are.
+            let next = index + 1 < fresh.count ? fresh[index + 1] : nil
+            guard next?.number != pane.number || next?.partition != pane.partition else { continue }
+            cursor[pane.partition] = max(pane.number, cursor[pane.partition] ?? -1)
+            endBlock()
+        }
+    }
+
+    /// Ends what the tests of frequent events compare with each other: trials of about the same time.
+    package mutating func endBlock() {
+        for test in guardrails.indices { guardrails[test].endBlock() }
+    }
+
+    /// How many times as often the candidate has a guardrail's event: the estimate, and what is not ruled out at the
+    /// guardrail's alpha below and at 5 % above.
+    package func riskRatio(of test: GuardrailEvidence) -> EventSplit.RiskRatio {
+        guard test.outcomes != nil else { return test.events.riskRatio(alpha: test.alpha, upperAlpha: 0.05) }
+        let strata = steps.map { step in
+            EventSplit.Stratum(
+                share: share(step.weight), candidateEvents: step.candidate.counts[test.guardrail].events,
+                controlEvents: step.control.counts[test.guardrail].events)
+        }
+        return EventSplit(strata: strata).riskRatio(alpha: test.alpha, upperAlpha: 0.05)
+    }
+
+    /// Of all that both arms get, the candidate's part; a copy comes on top of the request that it repeats.
+    private func share(_ weight: Double) -> Double { isMirrored == true ? weight / (1 + weight) : weight }
+}
 
 extension RolloutEvidence {
     /// Requests the fast lane looks at.
     package static let fastLaneRequests: Int64 = 20
+    /// A new policy begins with a cold prompt cache at the provider: costs count from its so many-th request on, or after
+    /// so long, milliseconds. Errors count from the first.
+    package static let coldRequests: Int64 = 200
+    package static let coldMs: Int64 = 5 * 60_000
 
-    /// Folds one pane; a pane that was folded before changes nothing, so panes may be delivered again.
+    /// Folds one trial of an arm, while the candidate had `weight` of the requests; 0...1.
     ///
-    /// All folds commute: the e-processes are products over events with a plug-in that was fixed at the start, so the
-    /// evidence depends on the set of panes and not on their order.
-    package mutating func fold(_ pane: EvidencePane) {
-        guard pane.number > cursor[pane.partition] ?? -1 else { return }
-        fold(counts(of: pane.counts), arm: pane.key.arm, step: pane.key.step, weight: pane.candidateWeight)
-    }
-
-    /// Notes that all panes of a partition up to `number` are folded. A pane number may cover several arms and steps.
-    package mutating func markFolded(partition: Int, number: Int64) {
-        cursor[partition] = max(number, cursor[partition] ?? -1)
-    }
-
-    /// Folds panes as the store gives them and moves the cursor.
-    package mutating func fold(_ panes: [EvidencePane]) {
-        for pane in panes { fold(pane) }
-        for pane in panes { markFolded(partition: pane.partition, number: pane.number) }
-    }
-
-    /// Turns sketches into exact counts by the frozen thresholds.
-    func counts(of pane: EvidenceCounts) -> ArmEvidence {
-        var arm = ArmEvidence()
-        arm.requests = pane.requests
-        arm.failures = pane.failures
-        if let slow = thresholds.slowMs {
-            arm.timed = pane.latency.count
-            arm.slow = pane.latency.count(above: slow)
-        }
-        arm.cost = pane.costMoments
-        if let dear = thresholds.dearNanoUSD { arm.dear = pane.cost.count(above: dear) }
-        arm.quality = pane.quality.moments
-        arm.bad = pane.quality.count(below: thresholds.badBelow)
-        return arm
-    }
-
-    /// Adds what one arm showed in one step to the counts and to every guardrail's test.
-    package mutating func fold(_ arm: ArmEvidence, arm name: Arm, step: Int, weight: Double) {
-        let isCandidate = name == .candidate || name == .shadow
-        // Of all that both arms get, the candidate's part; a copy comes on top of the request that it repeats.
-        let share = isMirrored == true ? weight / (1 + weight) : weight
-        guard isCandidate || name == .stable, share > 0, share < 1 else { return }
-        if steps.last?.step != step, !steps.contains(where: { $0.step == step }) {
-            steps.append(StepEvidence(step: step, weight: weight))
-            steps.sort { $0.step < $1.step }
-        }
-        guard let index = steps.firstIndex(where: { $0.step == step }) else { return }
-        if isCandidate {
-            steps[index].candidate.merge(arm)
-            noteFirst(arm)
-        } else {
-            steps[index].control.merge(arm)
-        }
-        for index in guardrails.indices {
-            let (events, trials) = guardrails[index].guardrail.events(in: arm)
-            guardrails[index].add(events: events, trials: trials, candidate: isCandidate, weight: share)
+    /// But for which request of a unit came first and when costs became warm, the result does not depend on the order.
+    package mutating func fold(_ trial: Trial, arm: Arm, step: Int, weight: Double) {
+        let isCandidate = arm == .candidate || arm == .shadow
+        let share = share(weight)
+        guard isCandidate || arm == .stable, share > 0, share < 1 else { return }
+        let place = Place(index: index(of: step, weight: weight), isCandidate: isCandidate, share: share)
+        switch trial.observation {
+        case .request(let answer): fold(answer, of: trial, place)
+        case .quality(let value):
+            note(.badAnswers, value < thresholds.badBelow, trial, place)
+            quality.add(value, isCandidate: isCandidate, share: share, unit: trial.bucket)
+            if isCandidate {
+                steps[place.index].candidate.quality.add(value)
+            } else {
+                steps[place.index].control.quality.add(value)
+            }
         }
     }
 
-    private mutating func noteFirst(_ arm: ArmEvidence) {
-        guard firstRequests.requests < Self.fastLaneRequests else { return }
-        firstRequests.requests += arm.requests
-        firstRequests.failures += arm.failures
+    /// Where a trial counts.
+    private struct Place {
+        let index: Int
+        let isCandidate: Bool
+        let share: Double
     }
 
-    /// All steps together, for display and for the fast lane's look at the control.
-    package var totals: (control: ArmEvidence, candidate: ArmEvidence) {
-        steps.reduce(into: (ArmEvidence(), ArmEvidence())) { total, step in
-            total.0.merge(step.control)
-            total.1.merge(step.candidate)
+    private mutating func index(of step: Int, weight: Double) -> Int {
+        if let last = steps.last, last.step == step { return steps.count - 1 }
+        if let index = steps.firstIndex(where: { $0.step == step }) { return index }
+        let index = steps.firstIndex { $0.step > step } ?? steps.count
+        steps.insert(StepEvidence(step: step, weight: weight), at: index)
+        return index
+    }
+
+    private mutating func fold(_ answer: Trial.Answer, of trial: Trial, _ place: Place) {
+        let (isCandidate, share) = (place.isCandidate, place.share)
+        let failed = answer.marks.contains(.failed)
+        let contended = failed && sharesQuota == true && answer.marks.contains(.overQuota)
+        let isNew = trial.unit.map { seen.isNew($0, step: steps[place.index].step) } ?? true
+        steps[place.index].update(isCandidate) { arm in
+            arm.requests += 1
+            if failed { arm.failures += 1 }
+            if contended { arm.contended += 1 }
+            if isNew { arm.units += 1 }
+        }
+        if isCandidate { noteFirst(failed: failed, at: trial.at) }
+        if !contended {
+            note(.errors, failed, trial, place)
+            failures.add(failed ? 1 : 0, isCandidate: isCandidate, share: share, unit: trial.bucket)
+        }
+        note(.timeouts, answer.marks.contains(.timedOut), trial, place)
+        if answer.marks.contains(.refusalChecked) {
+            note(.refusals, answer.marks.contains(.refused), trial, place)
+        }
+        if answer.marks.contains(.schemaChecked) {
+            note(.schemaFailures, answer.marks.contains(.malformed), trial, place)
+        }
+        if let latency = answer.latencyMs {
+            if let slow = thresholds.slowMs { note(.slow, Double(latency) > slow, trial, place) }
+            if let median = thresholds.medianMs { note(.slowMedian, Double(latency) > median, trial, place) }
+        }
+        if let ttft = answer.ttftMs, let slow = thresholds.ttftMs {
+            note(.slowFirstToken, Double(ttft) > slow, trial, place)
+        }
+        if let cost = answer.cost { fold(cost: Double(cost), of: trial, place) }
+        if let tokens = answer.tokens {
+            self.tokens.add(Double(tokens), isCandidate: isCandidate, share: share, unit: trial.bucket)
+        }
+    }
+
+    private mutating func fold(cost: Double, of trial: Trial, _ place: Place) {
+        let isCandidate = place.isCandidate
+        steps[place.index].update(isCandidate) { $0.cost.add(cost) }
+        if isCandidate { spend.add(cost, at: trial.at) }
+        guard let warmAt, trial.at >= warmAt else { return }
+        if let dear = thresholds.dearNanoUSD { note(.dear, cost > dear, trial, place) }
+        self.cost.add(cost, isCandidate: isCandidate, share: place.share, unit: trial.bucket)
+    }
+
+    private mutating func noteFirst(failed: Bool, at: Int64) {
+        candidateRequests += 1
+        if candidateRequests <= Self.fastLaneRequests {
+            firstRequests.requests += 1
+            if failed { firstRequests.failures += 1 }
+        }
+        if candidateRequests == Self.coldRequests {
+            warmAt = min(warmAt ?? at, at)
+        } else if warmAt == nil {
+            warmAt = at + Self.coldMs
+        }
+    }
+
+    /// Counts a trial of a guardrail: whole for display, and for its test once for each unit.
+    private mutating func note(_ guardrail: Guardrail, _ isEvent: Bool, _ trial: Trial, _ place: Place) {
+        steps[place.index].update(place.isCandidate) { $0.counts.add(guardrail, events: isEvent ? 1 : 0) }
+        guard let test = guardrails.firstIndex(where: { $0.guardrail == guardrail }) else { return }
+        guard let unit = trial.unit else {
+            guardrails[test].addTrial(isEvent: isEvent, isCandidate: place.isCandidate, share: place.share)
+            return
+        }
+        if isEvent, units.isFirst(unit, guardrail.ordinal) {
+            guardrails[test].addEvent(isCandidate: place.isCandidate, share: place.share)
         }
     }
 }
 
-extension Guardrail {
-    /// Bad events and the trials they are among.
-    package func events(in arm: ArmEvidence) -> (events: Int64, trials: Int64) {
-        switch self {
-        case .errors: (arm.failures, arm.requests)
-        case .slow: (arm.slow, arm.timed)
-        case .dear: (arm.dear, arm.cost.n)
-        case .badAnswers: (arm.bad, arm.quality.n)
-        }
+extension StepEvidence {
+    fileprivate mutating func update(_ isCandidate: Bool, _ change: (inout ArmEvidence) -> Void) {
+        if isCandidate { change(&candidate) } else { change(&control) }
     }
 }
 
-extension GuardrailEvidence {
-    /// Adds trials of one arm, assigned to the candidate with probability `weight`.
-    mutating func add(events: Int64, trials: Int64, candidate: Bool, weight: Double) {
-        let others = trials - events
-        let counts =
-            candidate
-            ? TwoArmCounts(candidateEvents: events, candidateNonEvents: others, controlEvents: 0)
-            : TwoArmCounts(candidateEvents: 0, controlEvents: events, controlNonEvents: others)
-        let test: SequentialTest = controlRate.map { .armGivenOutcome(controlRate: $0) } ?? .eventsSplit(tolerance: 1)
-        let increments = test.increments(counts, candidateShare: weight)
-        for (index, increment) in increments.enumerated() { logE[index] += increment }
+extension Trial {
+    /// Spreads trials over the buckets of `MeanDifference`: those of one unit into one, others by their time.
+    fileprivate var bucket: UInt32 {
+        unit ?? UInt32(truncatingIfNeeded: (UInt64(bitPattern: at) &* 0x9E37_79B9_7F4A_7C15) >> 32)
     }
 }

@@ -1,17 +1,46 @@
-/// The folded evidence of one rollout: counts for display and e-values for deciding, from the same panes.
+package import Policy
+package import Statistics
+
+/// The folded evidence of one rollout: counts for display and tests for deciding, from the same trials.
 package struct RolloutEvidence: Codable, Sendable, Equatable {
-    package var thresholds: FrozenThresholds
+    package let thresholds: FrozenThresholds
     /// Whether the candidate gets copies of the control's requests, beside them; `nil` is no.
     package var isMirrored: Bool?
+    /// Whether both arms draw on one rate limit, so that a refusal by it says nothing about either; `nil` is no.
+    package var sharesQuota: Bool?
     /// One entry a step that had traffic, in order.
-    package var steps: [StepEvidence] = []
-    package var guardrails: [GuardrailEvidence] = []
+    package internal(set) var steps: [StepEvidence] = []
+    /// Those that count events; `.cost` is tested by `cost`.
+    package internal(set) var guardrails: [GuardrailEvidence] = []
+    /// The share of alpha of the test of mean cost; `nil` where it is off.
+    package internal(set) var costAlpha: Double?
+    /// Candidate against control: nano-dollars a request, output tokens, share of failures, points of quality.
+    package internal(set) var cost: MeanEvidence
+    package internal(set) var tokens = MeanEvidence(history: nil, isCapped: true)
+    package internal(set) var failures: MeanDifference
+    package internal(set) var quality: MeanEvidence
     /// Last folded pane of each partition: partition to pane number. A pane is folded once.
-    package var cursor: [Int: Int64] = [:]
+    package internal(set) var cursor: [Int: Int64] = [:]
     /// The first candidate requests, for the fast lane: how many, and how many of them failed.
-    package var firstRequests = FirstRequests()
+    package internal(set) var firstRequests = FirstRequests()
+    /// What the candidate spent in its dearest minute so far.
+    package internal(set) var spend = Spend()
+    var units = UnitMemory()
+    var seen = SeenUnits()
+    /// Candidate requests so far.
+    var candidateRequests: Int64 = 0
+    /// When costs begin to count; `nil` before the first candidate request.
+    var warmAt: Int64?
 
-    package init(thresholds: FrozenThresholds) { self.thresholds = thresholds }
+    enum CodingKeys: String, CodingKey {
+        case thresholds, steps, guardrails, cost, tokens, failures, quality, cursor, spend, units, seen
+        case isMirrored = "mirrored"
+        case sharesQuota = "shares_quota"
+        case costAlpha = "cost_alpha"
+        case firstRequests = "first_requests"
+        case candidateRequests = "candidate_requests"
+        case warmAt = "warm_at"
+    }
 
     package struct FirstRequests: Codable, Sendable, Equatable {
         package var requests: Int64 = 0
@@ -19,37 +48,108 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
         package init() {}
     }
 
-    enum CodingKeys: String, CodingKey {
-        case thresholds, steps, guardrails, cursor
-        case firstRequests = "first_requests"
-        case isMirrored = "mirrored"
+    /// By the minute in which requests ended.
+    package struct Spend: Codable, Sendable, Equatable {
+        private var minute: Int64 = 0
+        private var nanoUSD = 0.0
+        package private(set) var dearestMinuteNanoUSD = 0.0
+
+        package init() {}
+
+        mutating func add(_ cost: Double, at: Int64) {
+            if at / 60_000 > minute { (minute, nanoUSD) = (at / 60_000, 0) }
+            guard at / 60_000 == minute else { return }
+            nanoUSD += cost
+            dearestMinuteNanoUSD = max(dearestMinuteNanoUSD, nanoUSD)
+        }
     }
+
+    /// Empty evidence with a test for every guardrail that the route gives a weight and that can be tested here.
+    package init(thresholds: FrozenThresholds, guardrails settings: Route.Guardrails) {
+        self.thresholds = thresholds
+        cost = MeanEvidence(history: thresholds.cost, isCapped: true)
+        failures = MeanDifference(centre: thresholds.failureRate ?? 0, kind: .share)
+        quality = MeanEvidence(history: thresholds.quality)
+        let active = Guardrail.allCases.filter { settings[$0] > 0 && thresholds.allow($0) }
+        let total = active.reduce(0) { $0 + settings[$1] }
+        for guardrail in active {
+            let alpha = settings.alpha * settings[guardrail] / total
+            guard guardrail != .cost else {
+                costAlpha = alpha
+                continue
+            }
+            guardrails.append(
+                GuardrailEvidence(
+                    guardrail: guardrail, alpha: alpha, controlRate: thresholds.controlRate(for: guardrail)))
+        }
+    }
+
+    /// Of what was stored in an earlier form the counts are read; its tests begin anew.
+    package init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        thresholds = try c.decode(FrozenThresholds.self, forKey: .thresholds)
+        isMirrored = try c.decodeIfPresent(Bool.self, forKey: .isMirrored)
+        sharesQuota = try c.decodeIfPresent(Bool.self, forKey: .sharesQuota)
+        steps = try c.decode([StepEvidence].self, forKey: .steps)
+        guardrails = try c.decode([GuardrailEvidence].self, forKey: .guardrails)
+        costAlpha = try c.decodeIfPresent(Double.self, forKey: .costAlpha)
+        cost =
+            try c.decodeIfPresent(MeanEvidence.self, forKey: .cost)
+            ?? MeanEvidence(history: thresholds.cost, isCapped: true)
+        tokens = try c.decodeIfPresent(MeanEvidence.self, forKey: .tokens) ?? tokens
+        failures =
+            try c.decodeIfPresent(MeanDifference.self, forKey: .failures)
+            ?? MeanDifference(centre: thresholds.failureRate ?? 0, kind: .share)
+        quality =
+            try c.decodeIfPresent(MeanEvidence.self, forKey: .quality) ?? MeanEvidence(history: thresholds.quality)
+        cursor = try c.decode([Int: Int64].self, forKey: .cursor)
+        firstRequests = try c.decode(FirstRequests.self, forKey: .firstRequests)
+        spend = try c.decodeIfPresent(Spend.self, forKey: .spend) ?? spend
+        units = try c.decodeIfPresent(UnitMemory.self, forKey: .units) ?? units
+        seen = try c.decodeIfPresent(SeenUnits.self, forKey: .seen) ?? seen
+        candidateRequests = try c.decodeIfPresent(Int64.self, forKey: .candidateRequests) ?? 0
+        warmAt = try c.decodeIfPresent(Int64.self, forKey: .warmAt)
+    }
+
+    /// All steps together, for display and for the fast lane's look at the control.
+    package var totals: (control: ArmEvidence, candidate: ArmEvidence) {
+        steps.reduce(into: (ArmEvidence(), ArmEvidence())) { total, step in
+            total.0.merge(step.control)
+            total.1.merge(step.candidate)
+        }
+    }
+
+    /// What an ended rollout does not need: the units that it saw.
+    mutating func forgetUnits() { (units, seen) = (UnitMemory(), SeenUnits()) }
 }
 
-/// Bounds taken from the control before the start; bounds are bucket bounds of the sketch, so counts above them are exact.
-package struct FrozenThresholds: Codable, Sendable, Equatable {
-    /// A request slower than this is slow, milliseconds; `nil` without control traffic to take it from.
-    package var slowMs: Double?
-    /// A request dearer than this is dear, nano-dollars.
-    package var dearNanoUSD: Double?
-    package var badBelow: Double
-    /// The control's share of bad answers before the start, and how many answers that is from.
-    package var badAnswerRate: Double?
-    package var answers: Int64
+extension FrozenThresholds {
+    /// Above this event rate a test that sees only events needs half as many requests again, so successes count too.
+    package static let frequentRate = 0.05
+    /// Answers from which the control's rate of bad answers is known well enough to plug in.
+    package static let minimumAnswers: Int64 = 20
 
-    package init(slowMs: Double?, dearNanoUSD: Double?, badBelow: Double, badAnswerRate: Double?, answers: Int64) {
-        self.slowMs = slowMs
-        self.dearNanoUSD = dearNanoUSD
-        self.badBelow = badBelow
-        self.badAnswerRate = badAnswerRate
-        self.answers = answers
+    /// Whether a guardrail has the threshold that it needs.
+    func allow(_ guardrail: Guardrail) -> Bool {
+        switch guardrail {
+        case .slow: slowMs != nil
+        case .slowMedian: medianMs != nil
+        case .slowFirstToken: ttftMs != nil
+        case .dear: dearNanoUSD != nil
+        case .errors, .badAnswers, .cost, .timeouts, .refusals, .schemaFailures: true
+        }
     }
 
-    enum CodingKeys: String, CodingKey {
-        case answers
-        case slowMs = "slow_ms"
-        case dearNanoUSD = "dear_nano_usd"
-        case badBelow = "bad_below"
-        case badAnswerRate = "bad_answer_rate"
+    /// The plug-in rate for a guardrail's test; `nil` where events are rare or the rate is not known.
+    func controlRate(for guardrail: Guardrail) -> Double? {
+        switch guardrail {
+        case .errors, .timeouts, .refusals, .schemaFailures, .cost: nil
+        // By construction: the bounds are the control's 95th percentiles and its median.
+        case .slow, .slowFirstToken, .dear: Self.frequentRate
+        case .slowMedian: 0.5
+        case .badAnswers:
+            answers >= Self.minimumAnswers
+                ? badAnswerRate.flatMap { $0 > Self.frequentRate ? min($0, 0.95) : nil } : nil
+        }
     }
 }

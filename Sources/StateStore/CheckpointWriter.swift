@@ -178,18 +178,16 @@ struct CheckpointWriter {
         guard !panes.isEmpty else { return }
         try await connection.query(
             """
-            INSERT INTO evidence_panes (rollout, number, partition, step, arm, candidate_weight, requests, failures,
-                counts)
+            INSERT INTO evidence_panes (rollout, number, partition, step, arm, candidate_weight, trials)
             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[], $5::text[], $6::float8[],
-                $7::bigint[], $8::bigint[], $9::bytea[])
+                $7::bytea[])
             ON CONFLICT DO NOTHING
             """,
             [
                 PostgresArray(panes.map(\.key.rollout)), PostgresArray(panes.map(\.number)),
                 PostgresArray(panes.map(\.partition)), PostgresArray(panes.map(\.key.step)),
                 PostgresArray(panes.map(\.key.arm.rawValue)), PostgresArray(panes.map(\.candidateWeight)),
-                PostgresArray(panes.map(\.counts.requests)), PostgresArray(panes.map(\.counts.failures)),
-                PostgresArray(panes.map { $0.counts.encoded() }),
+                PostgresArray(panes.map(\.encodedTrials)),
             ])
     }
 }

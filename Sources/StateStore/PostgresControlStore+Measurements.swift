@@ -22,12 +22,12 @@ extension PostgresControlStore {
             """, [rollout, PostgresArray(cursor.map(\.key)), PostgresArray(cursor.map(\.value))]
         ) { row in
             let key = EvidenceKey(rollout: rollout, step: try row["step"], arm: try enumerated(try row["arm"]))
-            guard let counts = EvidenceCounts(encoded: try row["counts"] as [UInt8]) else {
+            guard let trials = EvidencePane.trials(encoded: try row["trials"] as [UInt8]) else {
                 throw Self.unreadable("evidence pane")
             }
             return EvidencePane(
                 key: key, partition: try row["partition"], number: try row["number"],
-                candidateWeight: try row["candidate_weight"], counts: counts)
+                candidateWeight: try row["candidate_weight"], trials: trials)
         }
     }
 

@@ -32,6 +32,20 @@ package struct AsymptoticConfidenceSequence: Sendable, Equatable {
         return (variance * 2 * (n * rho2 + 1) / (n * n * rho2) * odds).squareRoot()
     }
 
+    /// ln of the evidence that the mean is above zero; it reaches ln(1 / alpha) where `oneSidedHalfWidth` is the mean.
+    ///
+    /// Never below `leastLogE`: that a mean is lower is no evidence that it is higher, and nothing more.
+    package func oneSidedLogE(n: Int64, mean: Double, variance: Double) -> Double {
+        guard mean > 0, variance > 0 else { return mean > 0 ? -Self.leastLogE : Self.leastLogE }
+        let n = Double(n), rho2 = rhoSquared(2 * alpha)
+        let odds = n * n * rho2 * mean * mean / (2 * variance * (n * rho2 + 1))
+        // ln(e^odds − 1), which does not overflow.
+        let excess = odds > 30 ? odds : log(expm1(odds))
+        return max(log(2) + excess - log(n * rho2 + 1) / 2, Self.leastLogE)
+    }
+
+    package static let leastLogE = -20.0
+
     /// ln of the e-value against "the mean is zero".
     package func logE(n: Int64, mean: Double, variance: Double) -> Double {
         let n = Double(n), rho2 = rhoSquared(alpha)

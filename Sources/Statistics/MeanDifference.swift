@@ -116,6 +116,14 @@ package struct MeanDifference: Codable, Sendable, Equatable {
         }
     }
 
+    /// ln of the evidence that the candidate's mean is higher than the control's plus `margin`: it reaches ln(1 / alpha)
+    /// exactly where `lowerBound` reaches 0. 0 before `minimumTrials` in each arm.
+    package func logE(alpha: Double, margin: Margin = .none) -> Double {
+        guard let found = compared(margin) else { return 0 }
+        let sequence = AsymptoticConfidenceSequence(alpha: alpha, tunedFor: Self.tunedFor)
+        return sequence.oneSidedLogE(n: trials, mean: found.excess / found.scale, variance: found.variance)
+    }
+
     /// What the candidate's mean exceeds the control's plus `margin` by at most, except with probability `alpha` over
     /// all looks; below 0 it is shown to be within the margin. `nil` before `minimumTrials` in each arm.
     ///

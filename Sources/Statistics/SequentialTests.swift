@@ -1,7 +1,7 @@
 import Foundation
 
 /// What the two arms of a rollout showed between two looks.
-package struct TwoArmCounts: Sendable, Equatable {
+package struct TwoArmCounts: Codable, Sendable, Equatable {
     package var candidateEvents: Int64
     package var candidateNonEvents: Int64
     package var controlEvents: Int64
@@ -14,6 +14,13 @@ package struct TwoArmCounts: Sendable, Equatable {
         self.candidateNonEvents = candidateNonEvents
         self.controlEvents = controlEvents
         self.controlNonEvents = controlNonEvents
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case candidateEvents = "candidate_events"
+        case candidateNonEvents = "candidate_non_events"
+        case controlEvents = "control_events"
+        case controlNonEvents = "control_non_events"
     }
 }
 

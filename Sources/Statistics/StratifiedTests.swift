@@ -169,78 +169,48 @@ package struct EventSplit: Sendable, Equatable {
     }
 }
 
-/// `SequentialTest.armGivenOutcome` from counts: sees every trial, for frequent events.
+/// `SequentialTest.armGivenOutcome` in blocks: sees every trial, for frequent events.
 ///
-/// Trials are counted apart for each share in force and each control rate assumed. That rate must have been frozen
-/// before the first trial of its stratum: a wrong one costs power, one from the same trials costs validity.
-package struct OutcomeSplit: Sendable, Equatable {
-    /// Trials while the candidate had `share` of them.
-    package struct Stratum: Sendable, Equatable {
-        /// Strictly between 0 and 1.
-        package var share: Double
-        /// The control's event rate as known before, 0...1.
-        package var controlRate: Double
-        package var counts: TwoArmCounts
+/// A block's own shares of the arms stand in for the probability of assignment, so it does not matter that one arm's
+/// answers come later or that some of its records are missing: only how events fall among the trials that are there.
+/// Whether a block ends must not depend on its outcomes. Turner, Ly and Grünwald, "Generic E-variables for exact
+/// sequential k-sample tests that allow for optional stopping", 2021.
+package struct OutcomeTest: Codable, Sendable, Equatable {
+    /// The control's event rate as known before, 0...1: a wrong one costs power, never validity.
+    package let controlRate: Double
+    private var sums = [Double](repeating: 0, count: SequentialTest.grid.count)
+    /// Of the block that is open.
+    private var open = TwoArmCounts(candidateEvents: 0, controlEvents: 0)
 
-        package init(share: Double, controlRate: Double, counts: TwoArmCounts) {
-            self.share = share
-            self.controlRate = controlRate
-            self.counts = counts
+    package init(controlRate: Double) { self.controlRate = controlRate }
+
+    package mutating func add(isEvent: Bool, isCandidate: Bool) {
+        switch (isCandidate, isEvent) {
+        case (true, true): open.candidateEvents += 1
+        case (true, false): open.candidateNonEvents += 1
+        case (false, true): open.controlEvents += 1
+        case (false, false): open.controlNonEvents += 1
         }
     }
 
-    /// What one trial adds, by arm and outcome.
-    private struct Terms: Equatable {
-        var candidateEvent, candidateNonEvent, controlEvent, controlNonEvent: GridValues
-
-        init(share: Double, controlRate: Double) {
-            let test = SequentialTest.armGivenOutcome(controlRate: controlRate)
-            func one(_ counts: TwoArmCounts) -> GridValues {
-                GridValues(test.increments(counts, candidateShare: share))
-            }
-            candidateEvent = one(.init(candidateEvents: 1, controlEvents: 0))
-            candidateNonEvent = one(.init(candidateEvents: 0, candidateNonEvents: 1, controlEvents: 0))
-            controlEvent = one(.init(candidateEvents: 0, controlEvents: 1))
-            controlNonEvent = one(.init(candidateEvents: 0, controlEvents: 0, controlNonEvents: 1))
+    /// Ends the block, if it has trials of both arms; else it goes on.
+    package mutating func endBlock() {
+        let candidate = open.candidateEvents + open.candidateNonEvents
+        let control = open.controlEvents + open.controlNonEvents
+        guard candidate > 0, control > 0 else { return }
+        let test = SequentialTest.armGivenOutcome(controlRate: controlRate)
+        let share = Double(candidate) / Double(candidate + control)
+        for (index, increment) in test.increments(open, candidateShare: share).enumerated() {
+            sums[index] += increment
         }
-    }
-
-    /// Ascending by share and rate, each pair once.
-    package private(set) var strata: [Stratum] = []
-    private var terms: [Terms] = []
-
-    package init(strata: [Stratum] = []) { for stratum in strata { add(stratum) } }
-
-    /// Adds trials to their stratum; ignored where the share leaves no choice or a count is negative.
-    package mutating func add(_ added: Stratum) {
-        let counts = added.counts
-        guard added.share > 0, added.share < 1, added.controlRate >= 0, added.controlRate <= 1,
-            min(counts.candidateEvents, counts.candidateNonEvents) >= 0,
-            min(counts.controlEvents, counts.controlNonEvents) >= 0
-        else { return }
-        let at =
-            strata.firstIndex { ($0.share, $0.controlRate) >= (added.share, added.controlRate) } ?? strata.count
-        if at < strata.count, strata[at].share == added.share, strata[at].controlRate == added.controlRate {
-            strata[at].counts.candidateEvents += counts.candidateEvents
-            strata[at].counts.candidateNonEvents += counts.candidateNonEvents
-            strata[at].counts.controlEvents += counts.controlEvents
-            strata[at].counts.controlNonEvents += counts.controlNonEvents
-        } else {
-            strata.insert(added, at: at)
-            terms.insert(Terms(share: added.share, controlRate: added.controlRate), at: at)
-        }
+        open = TwoArmCounts(candidateEvents: 0, controlEvents: 0)
     }
 
     /// ln of the evidence that the candidate's event rate is above the control's; at ln(1 / alpha) it is shown.
-    package var logE: Double {
-        var sums = GridValues(repeating: 0)
-        for at in strata.indices {
-            let counts = strata[at].counts
-            sums += terms[at].candidateEvent * Double(counts.candidateEvents)
-            sums += terms[at].candidateNonEvent * Double(counts.candidateNonEvents)
-            sums += terms[at].controlEvent * Double(counts.controlEvents)
-            sums += terms[at].controlNonEvent * Double(counts.controlNonEvents)
-        }
-        return sums.logMeanExp
+    package var logE: Double { logMeanExp(sums) }
+
+    enum CodingKeys: String, CodingKey {
+        case sums, open
+        case controlRate = "control_rate"
     }
 }

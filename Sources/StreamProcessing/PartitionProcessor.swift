@@ -214,8 +214,8 @@ package final class PartitionProcessor {
     private func count(_ record: borrowing RequestRecord, _ key: EvidenceKey) {
         let weight = record.candidateWeight ?? 0
         let fresh = EvidencePane(
-            key: key, partition: partition, number: 0, candidateWeight: weight, counts: EvidenceCounts())
-        evidence[key, default: fresh].counts.add(record)
+            key: key, partition: partition, number: 0, candidateWeight: weight, trials: [])
+        evidence[key, default: fresh].trials.append(Trial(record))
         evidence[key]?.candidateWeight = weight
     }
 

@@ -48,6 +48,7 @@ package struct EventEncoder {
         writer.field("step", record.step.map(Int64.init))
         writer.field("arm", unless(record.arm, .stable)?.rawValue)
         writer.field("candidate_weight", record.candidateWeight)
+        writer.field("unit", record.unit.map(Int64.init))
         writer.field("propensity", record.propensity)
         writer.field("variant", record.variant)
         writer.field("target", record.target)

@@ -4,7 +4,7 @@ import Core
 extension EventDecoder {
     enum RequestField: Int, DocumentField {
         case v, id, producer, seq, at, startedAt, clientRequestID, route, project, key, session, user, tags
-        case endpoint, stream, policy, rollout, step, arm, candidateWeight, propensity, variant, target
+        case endpoint, stream, policy, rollout, step, arm, candidateWeight, unit, propensity, variant, target
         case provider, model, credential, attempts, outcome, status, error, finish, queueMs, ttftMs, totalMs
         case overheadMs, cost, price, shadowOf, tokens, tokensInput, tokensOutput, tokensCachedRead
         case tokensCacheWrite, tokensReasoning, tokensSource, prompt, promptChars, promptMessages, promptTools
@@ -13,7 +13,8 @@ extension EventDecoder {
         static let paths = [
             "v", "id", "producer", "seq", "at", "started_at", "client_request_id", "route", "project", "key",
             "session", "user", "tags", "endpoint", "stream", "policy", "rollout", "step", "arm",
-            "candidate_weight", "propensity", "variant", "target", "provider", "model", "credential", "attempts",
+            "candidate_weight", "unit", "propensity", "variant", "target", "provider", "model", "credential",
+            "attempts",
             "outcome", "status", "error", "finish", "queue_ms", "ttft_ms", "total_ms", "overhead_ms",
             "cost_nano_usd", "price", "shadow_of", "tokens", "tokens.input", "tokens.output", "tokens.cached_read",
             "tokens.cache_write", "tokens.reasoning", "tokens.source", "prompt", "prompt.chars", "prompt.messages",
@@ -95,6 +96,10 @@ extension EventDecoder {
             try label(index, Self.errorClasses) { Self.bad(.error, "an error class") }
         }
         record.candidateWeight = try share(.candidateWeight)
+        record.unit = try value(.unit) { index throws(EventError) in
+            UInt32(
+                try integer(index, 0...Int64(UInt32.max), "a whole number of 0 to 4294967295") { Self.bad(.unit, $0) })
+        }
         record.propensity = try share(.propensity)
         record.queueMs = try duration(.queueMs) ?? 0
         record.ttftMs = try duration(.ttftMs)

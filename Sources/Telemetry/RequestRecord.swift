@@ -29,6 +29,9 @@ package struct RequestRecord: Sendable, Equatable {
     package var arm: Arm = .stable
     /// The candidate's weight in force when the request was assigned, 0...1.
     package var candidateWeight: Double?
+    /// Hash of the session, key or user that assignment in a rollout stuck to, another one in each rollout; `nil` where
+    /// the request was assigned by itself.
+    package var unit: UInt32?
     /// The probability with which this target and variant was chosen, given everything; 0...1.
     package var propensity: Double?
     package var variant: String?

@@ -147,6 +147,11 @@ struct Rollouts: AsyncParsableCommand {
         Column("started") { Table.time($0["created_at"]) }, Column("ended") { Table.time($0["ended_at"]) },
     ]
 
+    /// What one arm showed: a share, or a mean in US dollars.
+    private static func shown(_ arm: JSON) -> String {
+        arm["mean"] == .null ? Table.percent(arm["rate"]) : "$" + Table.decimal(arm["mean"], 6)
+    }
+
     private static func describe(_ rollout: JSON, _ evidence: JSON) -> String {
         let steps = rollout["steps"].list.enumerated().map { index, weight in
             let text = Table.percent(weight)
@@ -164,8 +169,11 @@ struct Rollouts: AsyncParsableCommand {
             evidence["guardrails"].list,
             [
                 Column("guardrail", "guardrail"),
-                Column("candidate", right: true) { Table.percent($0["candidate"]["rate"]) },
-                Column("control", right: true) { Table.percent($0["control"]["rate"]) },
+                Column("candidate", right: true) { shown($0["candidate"]) },
+                Column("control", right: true) { shown($0["control"]) },
+                Column("ratio", right: true) { Table.decimal($0["ratio"]["estimate"], 2) },
+                Column("at least", right: true) { Table.decimal($0["ratio"]["lower"], 2) },
+                Column("at most", right: true) { Table.decimal($0["ratio"]["upper"], 2) },
                 Column("log e", right: true) { Table.decimal($0["log_e"], 2) },
                 Column("limit", right: true) { Table.decimal($0["log_limit"], 2) },
                 Column("of the way", right: true) { Table.percent($0["progress"]) },

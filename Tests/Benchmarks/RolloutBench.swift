@@ -90,8 +90,7 @@ enum RolloutBench: Benchmark {
             throw TrimtabError("bench.name", "\(set) is no route name.", remedy: "Rename the file.")
         }
         var route = Route(name: name)
-        (route.guardrails.errors, route.guardrails.slow, route.guardrails.dear) = (0, 0, 0)
-        route.guardrails.badAnswers = 1
+        route.guardrails = .init(only: [.badAnswers: 1])
         var trial = RolloutTrial(
             route: route, control: models[0], candidate: models[1], outcomes: data.outcomes,
             prompts: .recorded(data.outcomes.prompts(answeredBy: [old, new])))

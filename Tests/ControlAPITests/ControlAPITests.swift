@@ -8,6 +8,7 @@ import Rollouts
 import StreamProcessing
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct Access {
@@ -220,9 +221,15 @@ import Testing
             let reply = try await server.send("GET", "/api/v1/rollouts/\(Fixture.id(3))/evidence")
             let guardrails = try #require(try reply.json()["guardrails"] as? [[String: Any]])
             let bad = try #require(guardrails.first { $0["guardrail"] as? String == "bad_answers" })
-            let progress = try #require(bad["progress"] as? Double)
-            #expect(abs(progress - 2.9 / -log(0.003)) < 1e-9)
+            let (logE, limit) = (try #require(bad["log_e"] as? Double), try #require(bad["log_limit"] as? Double))
+            #expect(abs(limit + log(0.01 * 0.2 / 0.9)) < 1e-9)
+            #expect(try #require(bad["progress"] as? Double) == min(1, max(0, logE / limit)))
             #expect((bad["candidate"] as? [String: Any])?["trials"] as? Int == 200)
+            #expect((bad["candidate"] as? [String: Any])?["events"] as? Int == 20)
+            let ratio = try #require(bad["ratio"] as? [String: Any])
+            let estimate = try #require(ratio["estimate"] as? Double)
+            let (lower, upper) = (try #require(ratio["lower"] as? Double), try #require(ratio["upper"] as? Double))
+            #expect(lower < estimate && estimate < upper)
         }
     }
 

@@ -9,6 +9,7 @@ import Statistics
 import StreamProcessing
 import Synchronization
 import Telemetry
+import TestSupport
 
 /// Ten minutes of a route in the middle of a rollout, with the decision that led to it.
 enum Fixture {
@@ -76,32 +77,19 @@ enum Fixture {
     static func rollout() throws -> Rollout {
         let thresholds = FrozenThresholds(
             slowMs: 820, dearNanoUSD: 4_000_000, badBelow: 0.5, badAnswerRate: 0.06, answers: 900)
-        var evidence = RolloutEvidence(thresholds: thresholds)
-        for (index, weight) in [0.01, 0.05, 0.1, 0.25].enumerated() {
-            var step = StepEvidence(step: index, weight: weight)
-            step.candidate.requests = 60
-            step.candidate.failures = 1
-            step.candidate.timed = 59
-            step.candidate.slow = 2
-            step.candidate.cost = Moments(n: 60, sum: 60 * 260_000, sumOfSquares: 60 * 260_000 * 260_000)
-            step.candidate.quality = Moments(n: 50, sum: 44.5, sumOfSquares: 40.6)
-            step.candidate.bad = 3
-            step.control.requests = 600
-            step.control.failures = 8
-            step.control.timed = 592
-            step.control.slow = 30
-            step.control.cost = Moments(n: 600, sum: 600 * 3_100_000, sumOfSquares: 600 * 3_100_000 * 3_100_000)
-            step.control.quality = Moments(n: 500, sum: 447, sumOfSquares: 410)
-            step.control.bad = 28
-            evidence.steps.append(step)
-        }
-        let shares: [(Guardrail, Double, Double)] = [
-            (.errors, 0.004, 1.1), (.slow, 0.002, -0.8), (.dear, 0.001, -3), (.badAnswers, 0.003, 2.9),
-        ]
-        evidence.guardrails = shares.map { guardrail, alpha, log in
-            var test = GuardrailEvidence(guardrail: guardrail, alpha: alpha, controlRate: nil)
-            test.logE = test.logE.map { _ in log }
-            return test
+        var evidence = RolloutEvidence(thresholds: thresholds, guardrails: Route.Guardrails())
+        var number: Int64 = 0
+        for (step, weight) in [0.01, 0.05, 0.1, 0.25].enumerated() {
+            for (arm, requests, failures, bad, cost) in [
+                (Arm.candidate, 60, 1, 5, 260_000), (.stable, 600, 8, 28, 3_100_000),
+            ] as [(Arm, Int64, Int64, Int, Int64)] {
+                number += requests
+                let trials = [Trial].requests(
+                    requests, failures: failures, costs: .init(repeating: cost, count: Int(requests)),
+                    quality: (0..<Int(requests - 10)).map { $0 < bad ? 0.2 : 0.9 }, at: start + 1_000 * number)
+                for trial in trials { evidence.fold(trial, arm: arm, step: step, weight: weight) }
+            }
+            evidence.endBlock()
         }
         var rollout = Rollout(
             id: id(3), route: try name(), stable: 1, candidate: 2, salt: 1, createdAt: start + 300_000,

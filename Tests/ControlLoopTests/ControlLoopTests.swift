@@ -7,6 +7,7 @@ import Rollouts
 import Statistics
 import StreamProcessing
 import Telemetry
+import TestSupport
 import Testing
 
 /// A route `chat` on `sim/strong`, with policy 2 on `sim/cheap`, in a store in memory.
@@ -30,8 +31,7 @@ struct World {
         var document = Route(name: route)
         document.autonomy = autonomy
         document.allowed = ["sim/*"]
-        document.guardrails.slow = 0
-        document.guardrails.dear = 0
+        document.guardrails = .init(only: [.errors: 0.5, .badAnswers: 0.5])
         try await store.apply(document, firstPolicy: policy("strong"), by: "ann", now: 0)
         _ = try await store.create(policy("cheap"), now: 0)
         _ = await store.setPrices(
@@ -64,14 +64,10 @@ struct World {
     ) async {
         let weight = [0.05, 0.5, 0.95][step]
         func pane(_ arm: Arm, _ requests: Int64, _ failed: Int64) -> EvidencePane {
-            var counts = EvidenceCounts()
-            counts.requests = requests
-            counts.failures = failed
-            for index in 0..<requests { counts.quality.add(quality + Double(index % 3) * 0.01) }
+            let answers = (0..<requests).map { quality + Double($0 % 3) * 0.01 }
             return EvidencePane(
                 key: EvidenceKey(rollout: rollout, step: step, arm: arm), partition: 0, number: number,
-                candidateWeight: weight,
-                counts: counts)
+                candidateWeight: weight, trials: .requests(requests, failures: failed, quality: answers))
         }
         await store.add(
             results: [], feedback: [], panes: [pane(.stable, control, 0), pane(.candidate, candidate, failures)])

@@ -4,6 +4,7 @@ import Policy
 import Rollouts
 import StreamProcessing
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct RolloutKindTests {
@@ -17,14 +18,14 @@ import Testing
         return try #require(result.rollout)
     }
 
-    private func panes(_ rollout: UUIDv7, _ arms: [(Arm, Int64, Int64)], weight: Double) -> [EvidencePane] {
+    private func panes(
+        _ rollout: UUIDv7, _ arms: [(Arm, Int64, Int64)], weight: Double, number: Int64 = 1
+    ) -> [EvidencePane] {
         arms.map { arm, requests, failures in
-            var counts = EvidenceCounts()
-            (counts.requests, counts.failures) = (requests, failures)
-            for index in 0..<requests { counts.quality.add(0.9 + Double(index % 3) * 0.01) }
+            let quality = (0..<requests).map { 0.9 + Double($0 % 3) * 0.01 }
             return EvidencePane(
-                key: EvidenceKey(rollout: rollout, step: 0, arm: arm), partition: 0, number: 1,
-                candidateWeight: weight, counts: counts)
+                key: EvidenceKey(rollout: rollout, step: 0, arm: arm), partition: 0, number: number,
+                candidateWeight: weight, trials: .requests(requests, failures: failures, quality: quality))
         }
     }
 
@@ -34,7 +35,10 @@ import Testing
         let id = try await start(.shadow, in: world)
         let pointer = try await world.state().pointer
         #expect(pointer.mode == .mirror && pointer.weight == 0.2 && pointer.stable == 1)
-        let evidence = panes(id, [(.stable, 5_000, 5), (.shadow, 1_000, 1)], weight: 0.2)
+        // The first answers of the control only tell where its quality lies.
+        let evidence =
+            panes(id, [(.stable, 60, 0)], weight: 0.2)
+            + panes(id, [(.stable, 5_000, 5), (.shadow, 1_000, 1)], weight: 0.2, number: 2)
         await world.store.add(results: [], feedback: [], panes: evidence)
         try await world.driver.tick(now: 12_000, seed: 1)
         #expect(await world.store.rollout(id)?.phase == .ended(.passed))
@@ -58,8 +62,8 @@ import Testing
         let evidence = panes(id, [(.stable, 10_000, 500), (.shadow, 2_000, 100)], weight: 0.2)
         await world.store.add(results: [], feedback: [], panes: evidence)
         try await world.driver.tick(now: 10_500, seed: 1)
-        let errors = await world.store.rollout(id)?.evidence.guardrails.first { $0.guardrail == .errors }
-        #expect(try #require(errors).logEValue < 0)
+        let errors = await world.store.rollout(id)?.evidence.findings.first { $0.guardrail == .errors }
+        #expect(try #require(errors).logE < 0)
     }
 
     @Test func whomARolloutTouchesReachesTheTable() async throws {

@@ -5,6 +5,7 @@ import Policy
 import Rollouts
 import StreamProcessing
 import Telemetry
+import TestSupport
 import Testing
 
 /// Every order of what can happen to a route's rollouts, eight deep; states that are alike are visited once.
@@ -52,7 +53,7 @@ struct ModelRoute {
         settings.retryCooldownMs = 1_000
         loop = ControlLoop(settings: settings)
         var route = Route(name: name)
-        (route.guardrails.slow, route.guardrails.dear, route.guardrails.badAnswers) = (0, 0, 0)
+        route.guardrails = .init(only: [.errors: 1])
         let policies = (1...3).map {
             RoutingPolicy(
                 route: name, version: $0, createdAt: 0, createdBy: "ann", reason: "",
@@ -80,8 +81,8 @@ struct ModelRoute {
         case .abort: command(.abort(rollout: id, reason: ""))
         case .retry: command(.retry(rollout: id, reason: ""))
         case .idle: look([])
-        case .goodEvidence: look(panes(requests: 4_000, failures: 0))
-        case .badEvidence: look(panes(requests: 400, failures: 390))
+        case .goodEvidence: look(panes(requests: 8_000, failing: 0))
+        case .badEvidence: look(panes(requests: 1_000, failing: 0.9))
         case .restart:
             let kept = try JSONEncoder().encode(state.rollout)
             state.rollout = try JSONDecoder().decode(Rollout?.self, from: kept)
@@ -110,17 +111,17 @@ struct ModelRoute {
         apply(loop.step(state, inputs, now: now, using: &generator))
     }
 
-    /// Ten times as many requests of the candidate as of the control during the watch, and so on.
-    private mutating func panes(requests: Int64, failures: Int64) -> [EvidencePane] {
+    /// Requests to both arms by the weight in force, of which a share of the candidate's fail.
+    private mutating func panes(requests: Double, failing: Double) -> [EvidencePane] {
         guard let rollout = state.rollout, let step = rollout.phase.step else { return [] }
         number += 1
         return [Arm.stable, .candidate].map { arm in
-            var counts = EvidenceCounts()
-            counts.requests = requests
-            counts.failures = arm == .candidate ? failures : 0
+            let count = requests * (arm == .candidate ? rollout.weight : 1 - rollout.weight)
+            let failures = arm == .candidate ? count * failing : 0
             return EvidencePane(
                 key: EvidenceKey(rollout: rollout.id, step: step, arm: arm), partition: 0, number: number,
-                candidateWeight: rollout.weight, counts: counts)
+                candidateWeight: rollout.weight,
+                trials: .requests(Int64(count.rounded()), failures: Int64(failures.rounded())))
         }
     }
 

@@ -1,7 +1,9 @@
 import Core
 import Policy
 import Rollouts
+import StreamProcessing
 import Telemetry
+import TestSupport
 import Testing
 
 /// 2026-11-20 was a Friday.

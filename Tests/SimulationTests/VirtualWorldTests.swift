@@ -150,8 +150,7 @@ struct RolloutTrialTests {
         trial.outcomes = set
         trial.prompts = .recorded(set.prompts(answeredBy: names))
         trial.plan.steps = [0.05, 1]
-        (trial.route.guardrails.errors, trial.route.guardrails.slow, trial.route.guardrails.dear) = (0, 0, 0)
-        trial.route.guardrails.badAnswers = 1
+        trial.route.guardrails = .init(only: [.badAnswers: 1])
         let answers = try (1...50).map { try trial.run(limit: 10_000, seed: $0).candidateAnswers }.sorted()
         #expect(answers[25] <= 12, "answers until the end, sorted: \(answers)")
     }

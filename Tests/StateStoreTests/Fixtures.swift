@@ -46,7 +46,8 @@ enum Sample {
             createdBy: "ann", decision: decision, reason: "cheaper", plan: RolloutPlan(),
             evidence: RolloutEvidence(
                 thresholds: FrozenThresholds(
-                    slowMs: 812.5, dearNanoUSD: nil, badBelow: 0.5, badAnswerRate: 0.1, answers: 40)))
+                    slowMs: 812.5, dearNanoUSD: nil, badBelow: 0.5, badAnswerRate: 0.1, answers: 40),
+                guardrails: Route.Guardrails()))
     }
 
     static func decision(_ id: UUIDv7, status: Decision.Status) throws -> Decision {

@@ -84,12 +84,10 @@ struct MeasurementContractTests {
         let rollout = ids.next()
         let panes = [(0, 1), (1, 1), (0, 2), (1, 4)].flatMap { partition, number in
             [Arm.stable, .candidate].map { arm in
-                var counts = EvidenceCounts()
-                counts.requests = Int64(number)
-                counts.latency.insert(Double(number))
-                return EvidencePane(
+                EvidencePane(
                     key: EvidenceKey(rollout: rollout, step: 0, arm: arm), partition: partition,
-                    number: Int64(number), candidateWeight: 0.05, counts: counts)
+                    number: Int64(number), candidateWeight: 0.05,
+                    trials: .requests(Int64(number), failures: 1, quality: [0.25]))
             }
         }
         let pool = try await database()
@@ -114,7 +112,7 @@ struct MeasurementContractTests {
             #expect(Set(all.map(\.key)).count == 2)
             let rest = try await store.evidence(of: rollout, after: [0: 2, 1: 1])
             #expect(rest.map(\.number) == [4, 4])
-            #expect(rest.allSatisfy { $0.counts.latency.count == 1 })
+            #expect(rest.allSatisfy { $0.trials == [Trial].requests($0.number, failures: 1, quality: [0.25]) })
         }
     }
 }

@@ -180,6 +180,24 @@ struct MeanDifferenceTests {
         expectClose(plain.lowerBound(alpha: 0.01, margin: .relative(0)), moved + 0.25)
     }
 
+    @Test("The evidence reaches its limit exactly where the lower bound reaches 0", arguments: [0.01, 0.0008])
+    func evidenceIsDualToTheBound(alpha: Double) throws {
+        var fired = 0
+        for seed in 1...20 as ClosedRange<UInt64> {
+            var evidence = MeanDifference(centre: 1.6, cap: 30), random = SplitMix64(seed: seed)
+            for index in 0..<4_000 as Range<UInt32> {
+                let isCandidate = random.unit() < 0.3
+                let value = random.unit() * (isCandidate ? 3.6 : 3.2)
+                evidence.add(value, isCandidate: isCandidate, share: 0.3, unit: index)
+                guard index % 50 == 0, let low = evidence.lowerBound(alpha: alpha) else { continue }
+                #expect((evidence.logE(alpha: alpha) >= -log(alpha)) == (low >= 0))
+                fired += low >= 0 ? 1 : 0
+            }
+        }
+        #expect(fired > 100)
+        #expect(MeanDifference(centre: 0).logE(alpha: alpha) == 0)
+    }
+
     @Test("Before 200 trials in each arm, or with one unit alone, there are no bounds")
     func tooFew() {
         var evidence = MeanDifference(centre: 0)

@@ -106,34 +106,43 @@ struct StratifiedTestTests {
             .init(share: $0.0, candidateEvents: $0.1, controlEvents: $0.2)
         }
         #expect(EventSplit(strata: bad) == EventSplit())
-        let counts = TwoArmCounts(candidateEvents: 1, controlEvents: 1)
-        #expect(
-            OutcomeSplit(strata: [
-                .init(share: 0, controlRate: 0.5, counts: counts), .init(share: 0.5, controlRate: 2, counts: counts),
-                .init(share: 0.5, controlRate: 0.5, counts: .init(candidateEvents: -1, controlEvents: 1)),
-            ]) == OutcomeSplit())
     }
 
-    @Test("Every trial counted: what looking at the trials one by one gives", arguments: 1...20 as ClosedRange<UInt64>)
-    func everyTrial(seed: UInt64) {
-        var random = SplitMix64(seed: seed), split = OutcomeSplit(), strata: [OutcomeSplit.Stratum] = []
-        var sums = SequentialTest.grid.map { _ in 0.0 }
-        for _ in 0..<400 {
-            let share = Self.shares[Int(random.next() % 6)], rate = random.unit() < 0.5 ? 0.2 : 0.4
-            func one(_ p: Double) -> Int64 { random.unit() < p ? 1 : 0 }
-            let mine = one(share), event = one(0.3)
-            let counts = TwoArmCounts(
-                candidateEvents: mine * event, candidateNonEvents: mine * (1 - event),
-                controlEvents: (1 - mine) * event, controlNonEvents: (1 - mine) * (1 - event))
-            strata.append(.init(share: share, controlRate: rate, counts: counts))
-            let test = SequentialTest.armGivenOutcome(controlRate: rate)
-            sums = zip(sums, test.increments(counts, candidateShare: share)).map(+)
+    /// - Parameter delay: how many trials later those of the candidate are seen.
+    private static func outcomes(_ rates: (candidate: Double, control: Double), delay: Int, seed: UInt64)
+        -> OutcomeTest
+    {
+        var random = SplitMix64(seed: seed), test = OutcomeTest(controlRate: 0.2), late: [(at: Int, isEvent: Bool)] = []
+        for at in 0..<20_000 {
+            let isCandidate = random.unit() < 0.3
+            let isEvent = random.unit() < (isCandidate ? rates.candidate : rates.control)
+            if isCandidate {
+                late.append((at + delay, isEvent))
+            } else {
+                test.add(isEvent: isEvent, isCandidate: false)
+            }
+            while let first = late.first, first.at <= at {
+                test.add(isEvent: late.removeFirst().isEvent, isCandidate: true)
+            }
+            test.endBlock()
+            if test.logE >= log(1_000.0) { break }
         }
-        for stratum in strata { split.add(stratum) }
-        #expect(split.strata.count == 12)
-        #expect(abs(split.logE - logMeanExp(sums)) < 1e-9 * max(1, abs(split.logE)))
-        #expect(OutcomeSplit(strata: strata.shuffled(using: &random)) == split)
-        #expect(OutcomeSplit(strata: strata.reversed()).logE == split.logE)
-        #expect(OutcomeSplit().logE == 0)
+        return test
+    }
+
+    @Test("Answers that come late, and records that are missing, are no evidence of harm")
+    func lateness() {
+        for delay in [0, 500] {
+            let alarms = (1...100).count { Self.outcomes((0.2, 0.2), delay: delay, seed: $0).logE >= log(1_000.0) }
+            #expect(alarms == 0, "with a delay of \(delay)")
+            let found = (1...100).count { Self.outcomes((0.3, 0.2), delay: delay, seed: $0).logE >= log(1_000.0) }
+            #expect(found == 100, "with a delay of \(delay)")
+        }
+        var alone = OutcomeTest(controlRate: 0.2)
+        for _ in 0..<1_000 {
+            alone.add(isEvent: false, isCandidate: false)
+            alone.endBlock()
+        }
+        #expect(alone.logE == 0)
     }
 }

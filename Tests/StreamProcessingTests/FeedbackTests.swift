@@ -11,7 +11,7 @@ import Testing
             $0.rollout = Make.id(77)
             $0.step = 1
             $0.arm = .candidate
-            $0.candidateWeight = 0.1
+            ($0.candidateWeight, $0.unit) = (0.1, 7)
         }
     }
 
@@ -29,7 +29,7 @@ import Testing
         #expect(deltas.allSatisfy { $0.window == Window(start: Make.start, end: Make.start + 1_000) })
         #expect(deltas.map(\.values.sum) == [0.8, 0.3] && deltas[0].key.arm == .candidate)
         let pane = try #require(checkpoint.evidence().first)
-        #expect(pane.counts.requests == 0 && pane.counts.quality.count(below: 0.5) == 1 && pane.number == 2)
+        #expect(pane.trials.map(\.qualityValue) == [0.3] && pane.trials[0].unit == 7 && pane.number == 2)
         #expect(pane.candidateWeight == 0.1 && pane.key.step == 1)
     }
 
@@ -43,7 +43,7 @@ import Testing
         #expect(checkpoint.feedback.count == 4)
         let stored: Set = [Make.id(1_000_001)]
         #expect(checkpoint.feedbackDeltas(refusing: stored).map(\.values.n) == [2])
-        #expect(checkpoint.evidence(refusing: stored).map(\.counts.quality.moments.n) == [2])
+        #expect(checkpoint.evidence(refusing: stored).map { $0.trials.count { $0.qualityValue != nil } } == [2])
     }
 
     @Test("A key speaks of its own requests only; an operator of any")

@@ -121,9 +121,9 @@ import Testing
         let unknown = store.deadLetters.values.filter { $0.reason == .requestUnknown }.count
         #expect(store.feedback.count + unknown == feedback.count)
         #expect(store.feedback.values.allSatisfy { rows[$0.request]?.key == $0.windows.first?.key })
-        let evidence = store.panes.reduce(0) { $0 + $1.counts.requests }
+        let evidence = store.panes.reduce(0) { $0 + $1.trials.count { $0.answer != nil } }
         #expect(evidence == rows.values.filter { $0.rollout != nil }.count)
-        let quality = store.panes.reduce(0) { $0 + $1.counts.quality.moments.n }
+        let quality = store.panes.reduce(0) { $0 + $1.trials.count { $0.qualityValue != nil } }
         #expect(quality == store.feedback.values.filter { $0.evidence != nil }.count)
     }
 
@@ -142,13 +142,15 @@ import Testing
         for window in checkpoint.changedWindows {
             #expect(WindowAggregate(encoded: window.aggregate.encoded()) == window.aggregate)
         }
-        for pane in checkpoint.evidence() { #expect(EvidenceCounts(encoded: pane.counts.encoded()) == pane.counts) }
+        for pane in checkpoint.evidence() {
+            #expect(EvidencePane.trials(encoded: pane.encodedTrials) == pane.trials)
+        }
         let aggregate = try #require(checkpoint.changedWindows.first).aggregate.encoded()
-        let counts = try #require(checkpoint.evidence().first).counts.encoded()
+        let trials = try #require(checkpoint.evidence().first).encodedTrials
         for length in 0..<aggregate.count { #expect(WindowAggregate(encoded: aggregate.prefix(length)) == nil) }
-        for length in 0..<counts.count { #expect(EvidenceCounts(encoded: counts.prefix(length)) == nil) }
+        for length in 0..<trials.count { #expect(EvidencePane.trials(encoded: trials.prefix(length)) == nil) }
         for length in 0..<state.count { #expect(PartitionState(encoded: state.prefix(length)) == nil) }
-        #expect(WindowAggregate(encoded: aggregate + [0]) == nil && EvidenceCounts(encoded: counts + [0]) == nil)
+        #expect(WindowAggregate(encoded: aggregate + [0]) == nil && EvidencePane.trials(encoded: trials + [0]) == nil)
         #expect(PartitionState(encoded: state + [0]) == nil && PartitionState(encoded: [9] + state.dropFirst()) == nil)
         // Changed bytes are read as something else or refused, and never crash.
         for at in state.indices {
@@ -177,12 +179,13 @@ import Testing
         let expected = whole.checkpoint()
         let parts = halves.map { $0.checkpoint() }
         var merged = WindowAggregate()
-        var counts = EvidenceCounts()
+        var trials: [Trial] = []
         for part in parts {
             for window in part.changedWindows { merged.merge(window.aggregate) }
-            for pane in part.panes { counts.merge(pane.counts) }
+            for pane in part.panes { trials += pane.trials }
         }
         #expect(expected.changedWindows.map(\.aggregate) == [merged])
-        #expect(expected.panes.map(\.counts) == [counts])
+        #expect(expected.panes.map { Set($0.trials.map(\.at)) } == [Set(trials.map(\.at))])
+        #expect(expected.panes.first?.trials.count == trials.count)
     }
 }

@@ -29,6 +29,7 @@ struct RandomEvents {
         record.step = maybe { Int($0.below(6)) }
         record.arm = pick(Arm.allCases)
         record.candidateWeight = maybe { $0.random.unit() }
+        record.unit = maybe { UInt32($0.below(1 << 32)) }
         record.propensity = maybe { $0.random.unit() }
         record.variant = maybe { $0.text() }
         record.target = maybe { $0.text() }

@@ -154,15 +154,26 @@ export function rollout(data, act) {
   ].filter(Boolean);
 }
 
-const guardrailNames = { errors: "Errors", slow: "Slow requests", dear: "Dear requests", bad_answers: "Bad answers" };
+/** `bad_answers` as people write it. */
+const heading = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+/** What one arm showed: a share, or a mean in US dollars. */
+const shown = (arm) => (arm.mean == null ? format.percent(arm.rate) : format.usd(arm.mean * 1000));
+
+/** An estimated ratio and what is not ruled out. */
+function ratio({ estimate, lower, upper }) {
+  const times = (value, open) => (value == null ? open : value.toFixed(value < 10 ? 2 : 0));
+  return estimate == null ? "–" : `${times(estimate)} (${times(lower, "0")}–${times(upper, "∞")})`;
+}
 
 function guardrails(evidence) {
   const e = (log) => (log < 9 ? Math.exp(log).toFixed(log < 2.3 ? 1 : 0) : `10^${(log / Math.LN10).toFixed(1)}`);
   const rows = evidence.guardrails.map((one) => {
-    const said = `${guardrailNames[one.guardrail]}: evidence against the candidate ${e(one.log_e)}, limit ${e(one.log_limit)}`;
+    const said = `${heading(one.guardrail)}: evidence against the candidate ${e(one.log_e)}, limit ${e(one.log_limit)}`;
     const fill = s("rect", { class: one.progress > 0.7 ? "fill near" : "fill", x: 0, y: 4, height: 8, width: one.progress * 96 });
-    return h("tr", {}, h("td", {}, guardrailNames[one.guardrail] ?? one.guardrail),
-      h("td", { class: "n" }, format.percent(one.candidate.rate)), h("td", { class: "n" }, format.percent(one.control.rate)),
+    return h("tr", {}, h("td", { title: one.subject }, heading(one.guardrail)),
+      h("td", { class: "n" }, shown(one.candidate)), h("td", { class: "n" }, shown(one.control)),
+      h("td", { class: "n" }, ratio(one.ratio)),
       h("td", { class: "bar-cell" }, s("svg", { class: "meter", viewBox: "0 0 100 16", preserveAspectRatio: "none",
         role: "img", "aria-label": said },
       s("rect", { class: "track", x: 0, y: 4, width: 96, height: 8 }), fill,
@@ -173,7 +184,7 @@ function guardrails(evidence) {
   const answers = evidence.steps.reduce((sum, step) => sum + step.candidate.answers, 0);
   return h("div", { class: "scroll" }, h("table", { class: "evidence" },
     h("thead", {}, h("tr", {}, h("th", {}, "Guardrail"), h("th", { class: "n" }, "candidate"),
-      h("th", { class: "n" }, "control"), h("th", {}, "evidence that it is worse"), h("th", { class: "n" }, "e-value"))),
+      h("th", { class: "n" }, "control"), h("th", { class: "n" }, "times as much"), h("th", {}, "evidence that it is worse"), h("th", { class: "n" }, "e-value"))),
     h("tbody", {}, rows)),
   h("p", { class: "soft note" }, `From ${format.count(candidate)} candidate requests, ${format.count(answers)} of them judged. `
     + "A bar that reaches its mark rolls the candidate back."));

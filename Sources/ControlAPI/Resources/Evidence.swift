@@ -1,30 +1,29 @@
 import Core
 import Foundation
+import Policy
 import Rollouts
 import Statistics
 
-/// A rollout's evidence as figures: for each guardrail the e-value against its limit, for each step what each arm showed.
+/// A rollout's evidence as figures: for each guardrail the estimate, what is not ruled out, and the e-value that decides
+/// against its limit; for each step what each arm showed.
 struct EvidenceView: Encodable {
     let rollout: UUIDv7
     let guardrails: [GuardrailView]
+    let differences: [DifferenceView]
     let steps: [StepView]
     let thresholds: FrozenThresholds
     let firstRequests: RolloutEvidence.FirstRequests
 
     enum CodingKeys: String, CodingKey {
-        case rollout, guardrails, steps, thresholds
+        case rollout, guardrails, differences, steps, thresholds
         case firstRequests = "first_requests"
     }
 
     init(_ rollout: Rollout) {
         self.rollout = rollout.id
         let evidence = rollout.evidence
-        var control = ArmEvidence(), candidate = ArmEvidence()
-        for step in evidence.steps {
-            control.merge(step.control)
-            candidate.merge(step.candidate)
-        }
-        guardrails = evidence.guardrails.map { GuardrailView($0, control: control, candidate: candidate) }
+        guardrails = evidence.findings.map { GuardrailView($0, of: rollout) }
+        differences = DifferenceView.all(of: rollout)
         steps = evidence.steps.map(StepView.init)
         thresholds = evidence.thresholds
         firstRequests = evidence.firstRequests
@@ -32,54 +31,90 @@ struct EvidenceView: Encodable {
 
     struct GuardrailView: Encodable {
         let guardrail: Guardrail
-        let statement: String
+        /// What it looks at, and what it says when it reaches its limit.
+        let subject, statement: String
+        let role: GuardrailRole
         let alpha: Double
         /// Natural logarithms: e-values themselves soon exceed what a reader can take in.
-        let logE: Double
-        let logLimit: Double
+        let logE, logLimit: Double
         /// How far the evidence is on its way to the limit, 0...1, on the logarithmic scale.
         let progress: Double
-        let control, candidate: Rate
+        /// Candidate over control: how many times as often, or as much.
+        let ratio: Bounds
+        let control, candidate: Arm
 
-        struct Rate: Encodable {
-            let events, trials: Int64
-            let rate: Double?
-            init(_ events: Int64, of trials: Int64) {
-                self.events = events
-                self.trials = trials
-                rate = trials > 0 ? Double(events) / Double(trials) : nil
+        /// `nil` where nothing bounds it.
+        struct Bounds: Encodable {
+            let estimate, lower, upper: Double?
+            init(_ estimate: Double?, _ lower: Double?, _ upper: Double?) {
+                func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite && $0 < 1e9 ? $0 : nil } }
+                (self.estimate, self.lower, self.upper) = (finite(estimate), finite(lower), finite(upper))
             }
         }
 
+        /// Events of trials for guardrails that count, the mean in US dollars for that of cost.
+        struct Arm: Encodable {
+            var events: Int64?
+            let trials: Int64
+            var rate, mean: Double?
+        }
+
         enum CodingKeys: String, CodingKey {
-            case guardrail, statement, alpha, progress, control, candidate
+            case guardrail, subject, statement, role, alpha, progress, ratio, control, candidate
             case logE = "log_e"
             case logLimit = "log_limit"
         }
 
-        init(_ evidence: GuardrailEvidence, control: ArmEvidence, candidate: ArmEvidence) {
-            guardrail = evidence.guardrail
-            statement = evidence.guardrail.statement
-            alpha = evidence.alpha
-            logE = Self.logMean(evidence.logE)
-            logLimit = -log(max(evidence.alpha, .leastNormalMagnitude))
+        init(_ finding: GuardrailFinding, of rollout: Rollout) {
+            let (evidence, totals) = (rollout.evidence, rollout.evidence.totals)
+            guardrail = finding.guardrail
+            subject = finding.guardrail.subject
+            statement = finding.guardrail.statement
+            role = rollout.role(of: finding.guardrail)
+            alpha = finding.alpha
+            (logE, logLimit) = (finding.logE, finding.logLimit)
             progress = logLimit > 0 ? min(1, max(0, logE / logLimit)) : 0
-            func rate(_ arm: ArmEvidence) -> Rate {
-                switch evidence.guardrail {
-                case .errors: Rate(arm.failures, of: arm.requests)
-                case .slow: Rate(arm.slow, of: arm.timed)
-                case .dear: Rate(arm.dear, of: arm.cost.n)
-                case .badAnswers: Rate(arm.bad, of: arm.quality.n)
-                }
+            if let test = evidence.guardrails.first(where: { $0.guardrail == finding.guardrail }) {
+                let risk = evidence.riskRatio(of: test)
+                ratio = Bounds(risk.estimate, risk.lowerBound, risk.upperBound)
+                (control, candidate) = (Arm(totals.control, guardrail), Arm(totals.candidate, guardrail))
+            } else {
+                ratio = Self.costRatio(evidence, alpha: finding.alpha)
+                (control, candidate) = (Arm(cost: totals.control.cost), Arm(cost: totals.candidate.cost))
             }
-            self.control = rate(control)
-            self.candidate = rate(candidate)
         }
 
-        /// The logarithm of the mean of exponentials, without overflow; 0 (an e-value of 1) before any evidence.
-        private static func logMean(_ logs: [Double]) -> Double {
-            guard let top = logs.max(), top.isFinite else { return 0 }
-            return top + log(logs.reduce(0) { $0 + exp($1 - top) } / Double(logs.count))
+        private static func costRatio(_ evidence: RolloutEvidence, alpha: Double) -> Bounds {
+            guard let difference = evidence.cost.difference, let base = difference.control.mean, base > 0 else {
+                return Bounds(nil, nil, nil)
+            }
+            func ratio(_ excess: Double?) -> Double? { excess.map { 1 + $0 / base } }
+            return Bounds(
+                ratio(difference.estimate), ratio(difference.lowerBound(alpha: alpha)),
+                ratio(difference.upperBound(alpha: 0.05)))
+        }
+    }
+
+    /// Candidate minus control, with what a step and a promotion need to know of it.
+    struct DifferenceView: Encodable {
+        let name, unit: String
+        let estimate, lower, upper: Double?
+
+        static func all(of rollout: Rollout) -> [DifferenceView] {
+            let evidence = rollout.evidence
+            return [
+                DifferenceView("failures", "share of requests", evidence.failures, scale: 1),
+                DifferenceView("quality", "points of 0 to 1", evidence.quality.difference, scale: 1),
+                DifferenceView("cost", "US dollars per 1,000 requests", evidence.cost.difference, scale: 1e-6),
+                DifferenceView("tokens", "output tokens a request", evidence.tokens.difference, scale: 1),
+            ]
+        }
+
+        private init(_ name: String, _ unit: String, _ difference: MeanDifference?, scale: Double) {
+            (self.name, self.unit) = (name, unit)
+            estimate = difference?.estimate.map { $0 * scale }
+            lower = difference?.lowerBound(alpha: Rollout.harmAlpha).map { $0 * scale }
+            upper = difference?.upperBound(alpha: Rollout.harmAlpha).map { $0 * scale }
         }
     }
 
@@ -97,20 +132,30 @@ struct EvidenceView: Encodable {
     }
 
     struct ArmView: Encodable {
-        let requests, failures, slow, dear, bad, answers: Int64
+        let requests, failures, contended, units, answers: Int64
+        let counts: GuardrailCounts
         let costPer1000: Double?
         let quality: Double?
 
         init(_ arm: ArmEvidence) {
-            (requests, failures, slow, dear) = (arm.requests, arm.failures, arm.slow, arm.dear)
-            (bad, answers) = (arm.bad, arm.quality.n)
+            (requests, failures, contended, units) = (arm.requests, arm.failures, arm.contended, arm.units)
+            (counts, answers) = (arm.counts, arm.quality.n)
             costPer1000 = arm.cost.mean.map { $0 / 1e6 }
             quality = arm.quality.mean
         }
 
         enum CodingKeys: String, CodingKey {
-            case requests, failures, slow, dear, bad, answers, quality
+            case requests, failures, contended, units, answers, counts, quality
             case costPer1000 = "cost_per_1000_usd"
         }
     }
+}
+
+extension EvidenceView.GuardrailView.Arm {
+    fileprivate init(_ arm: ArmEvidence, _ guardrail: Guardrail) {
+        let (events, trials) = arm.counts[guardrail]
+        self.init(events: events, trials: trials, rate: trials > 0 ? Double(events) / Double(trials) : nil)
+    }
+
+    fileprivate init(cost: Moments) { self.init(trials: cost.n, mean: cost.mean.map { $0 / 1e9 }) }
 }

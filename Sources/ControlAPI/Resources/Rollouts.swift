@@ -157,6 +157,8 @@ extension RolloutPhase {
         case .ended(.guardrail(let guardrail)): "Rolled back: \(guardrail.statement)."
         case .ended(.fastLane(let failures, let first)):
             "Rolled back: \(failures) of the first \(first) requests failed."
+        case .ended(.overspent(let usd, let budget)):
+            "Rolled back: the candidate alone spent \(usd) USD in a minute, of \(budget) that the route may."
         case .ended(.aborted(let by)): "Aborted by \(by)."
         case .ended(.passed): "The shadow showed what it promised; a canary may follow."
         case .ended(.superseded(let by)): "Made way for rollout \(by)."
@@ -171,9 +173,15 @@ extension Guardrail {
     var statement: String {
         switch self {
         case .errors: "the candidate fails more often"
-        case .slow: "the candidate is slow more often"
-        case .dear: "the candidate is dear more often"
         case .badAnswers: "the candidate gives more bad answers"
+        case .slow: "the candidate is slow more often"
+        case .cost: "the candidate costs more"
+        case .timeouts: "the candidate times out more often"
+        case .slowFirstToken: "the candidate's first token is late more often"
+        case .slowMedian: "the candidate's usual answer takes longer"
+        case .refusals: "the candidate refuses or gives nothing more often"
+        case .schemaFailures: "the candidate fails to give the JSON that was asked for more often"
+        case .dear: "the candidate is dear more often"
         }
     }
 }

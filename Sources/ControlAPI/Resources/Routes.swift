@@ -109,9 +109,8 @@ struct RouteBody: RequestBody {
             "latency": .object(["p95_ms": .value, "ttft_p95_ms": .value]),
             "cost": .object(["minimize": .value, "budget_day_usd": .value]),
         ]),
-        "guardrails": .object([
-            "alpha": .value, "errors": .value, "slow": .value, "dear": .value, "bad_answers": .value,
-        ]),
+        "guardrails": .object(
+            Dictionary(uniqueKeysWithValues: (["alpha"] + Guardrail.allCases.map(\.rawValue)).map { ($0, .value) })),
         "pointer": .value, "rollout": .value, "proposal": .value, "latest_version": .value,
     ])
 }

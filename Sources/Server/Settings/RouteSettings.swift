@@ -95,14 +95,11 @@ package struct RouteSettings: Sendable, Equatable {
         var guardrails = Route.Guardrails()
         guardrails.alpha = try reader.double(
             "alpha", default: guardrails.alpha, 1e-6...0.2, "Probability that a harmless change is rolled back.")
-        guardrails.errors = try reader.double(
-            "errors", default: guardrails.errors, 0...1, "Share of alpha for errors; 0 is off.")
-        guardrails.slow = try reader.double(
-            "slow", default: guardrails.slow, 0...1, "Share of alpha for slow requests.")
-        guardrails.dear = try reader.double(
-            "dear", default: guardrails.dear, 0...1, "Share of alpha for dear requests.")
-        guardrails.badAnswers = try reader.double(
-            "bad_answers", default: guardrails.badAnswers, 0...1, "Share of alpha for bad answers.")
+        for guardrail in Guardrail.allCases {
+            guardrails[guardrail] = try reader.double(
+                guardrail.rawValue, default: guardrails[guardrail], 0...1,
+                "Share of alpha for \(guardrail.subject); 0 is off.")
+        }
         try reader.finish()
         return guardrails
     }

@@ -61,15 +61,19 @@ package struct RolloutTrial: Sendable {
         while result.requests < limit, result.rollout.isActive, let planned = workload.next() {
             let weight = result.rollout.weight
             let isCandidate = assignment.unit() < weight
-            let evidence = serve(planned, isCandidate ? candidate : control, &simulator, result.rollout)
+            let now = Self.startMs + Int64(planned.atMs)
+            let (answer, quality) = serve(planned, isCandidate ? candidate : control, &simulator)
             result.requests += 1
             if isCandidate {
                 result.candidateRequests += 1
-                result.candidateAnswers += Int(evidence.quality.n)
+                result.candidateAnswers += quality == nil ? 0 : 1
             }
-            result.rollout.evidence.fold(
-                evidence, arm: isCandidate ? .candidate : .stable, step: result.rollout.phase.step ?? 0, weight: weight)
-            let now = Self.startMs + Int64(planned.atMs)
+            let step = result.rollout.phase.step ?? 0
+            for observation in [.request(answer), quality.map { Trial.Observation.quality($0) }].compactMap(\.self) {
+                result.rollout.evidence.fold(
+                    Trial(at: now, observation), arm: isCandidate ? .candidate : .stable, step: step, weight: weight)
+            }
+            result.rollout.evidence.endBlock()
             _ = result.rollout.apply(result.rollout.evaluate(now: now), now: now)
         }
         result.phase = result.rollout.phase
@@ -81,7 +85,7 @@ package struct RolloutTrial: Sendable {
     /// What is known of the control before the start.
     private func observe(_ simulator: inout Simulator, _ workload: inout Workload) -> TargetStatistics {
         var statistics = TargetStatistics(route: route.name.description, modelKey: control.key)
-        var latency = DDSketch()
+        var (latency, ttft) = (DDSketch(), DDSketch())
         for _ in 0..<historyRequests {
             guard let planned = workload.next(), let answer = ask(planned, control, &simulator) else { break }
             statistics.requests += 1
@@ -90,11 +94,11 @@ package struct RolloutTrial: Sendable {
                 continue
             }
             latency.insert(answer.latencyMs)
+            ttft.insert(answer.ttftMs)
             if let cost = cost(answer, control) { statistics.cost.add(cost) }
             if planned.givesFeedback { statistics.quality.add(answer.quality) }
         }
-        statistics.latencyP50Ms = latency.quantile(0.5)
-        statistics.latencyP95Ms = latency.quantile(0.95)
+        statistics.setTimes(latency: latency, ttft: ttft)
         return statistics
     }
 
@@ -136,29 +140,16 @@ package struct RolloutTrial: Sendable {
         model.price.map { Double($0.cost(input: answer.inputTokens, output: answer.outputTokens).value) }
     }
 
-    /// One request as the evidence of its arm.
+    /// How one request ended, and what its user says of it.
     private func serve(
-        _ planned: PlannedRequest, _ model: SimulatedModel, _ simulator: inout Simulator, _ rollout: Rollout
-    ) -> ArmEvidence {
-        var evidence = ArmEvidence()
-        evidence.requests = 1
+        _ planned: PlannedRequest, _ model: SimulatedModel, _ simulator: inout Simulator
+    ) -> (Trial.Answer, quality: Double?) {
         guard let answer = ask(planned, model, &simulator), answer.outcome == .complete else {
-            evidence.failures = 1
-            return evidence
+            return (Trial.Answer(.failed), nil)
         }
-        let thresholds = rollout.evidence.thresholds
-        if let slow = thresholds.slowMs {
-            evidence.timed = 1
-            evidence.slow = answer.latencyMs > slow ? 1 : 0
-        }
-        if let cost = cost(answer, model) {
-            evidence.cost.add(cost)
-            evidence.dear = thresholds.dearNanoUSD.map { cost > $0 ? 1 : 0 } ?? 0
-        }
-        if planned.givesFeedback {
-            evidence.quality.add(answer.quality)
-            evidence.bad = answer.quality < thresholds.badBelow ? 1 : 0
-        }
-        return evidence
+        let result = Trial.Answer(
+            latencyMs: Float(answer.latencyMs), ttftMs: Float(answer.ttftMs),
+            cost: cost(answer, model).map { Int64($0) }, tokens: Int64(answer.outputTokens))
+        return (result, planned.givesFeedback ? answer.quality : nil)
     }
 }

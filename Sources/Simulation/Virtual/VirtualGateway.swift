@@ -38,7 +38,7 @@ struct VirtualGateway {
         record.rollout = chosen.rollout
         record.step = chosen.step
         record.arm = Arm(chosen.arm)
-        record.candidateWeight = chosen.candidateWeight
+        (record.candidateWeight, record.unit) = (chosen.candidateWeight, chosen.unit)
         record.propensity = chosen.propensity
         var quality: Double?
         for target in [chosen.target] + chosen.fallbacks {

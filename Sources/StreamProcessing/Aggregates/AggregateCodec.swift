@@ -78,55 +78,6 @@ extension Measured {
     }
 }
 
-extension EvidenceCounts {
-    private static let version: UInt8 = 1
-
-    package mutating func merge(_ other: EvidenceCounts) {
-        requests += other.requests
-        failures += other.failures
-        errors.merge(other.errors, uniquingKeysWith: +)
-        latency.merge(other.latency)
-        cost.merge(other.cost)
-        costMoments.merge(other.costMoments)
-        quality.merge(other.quality)
-    }
-
-    /// The stored form: a version byte, then the fields; the same bytes for equal counts.
-    package func encoded() -> [UInt8] {
-        var writer = ByteWriter(version: Self.version)
-        writer.append(requests)
-        writer.append(failures)
-        writer.append(errors)
-        writer.append(latency.encoded())
-        writer.append(cost.encoded())
-        writer.append(costMoments)
-        writer.append(UInt64(quality.counts.count))
-        for (hundredth, count) in quality.counts.sorted(by: { $0.key < $1.key }) {
-            writer.append(Int64(hundredth))
-            writer.append(count)
-        }
-        writer.append(quality.moments)
-        return writer.bytes
-    }
-
-    /// `nil` for bytes of another version, cut short, with something behind, or that make no sense.
-    package init?(encoded bytes: some Collection<UInt8>) {
-        guard var reader = ByteReader(bytes, version: Self.version),
-            let requests = reader.signed(), let failures = reader.signed(), let errors = reader.errors(),
-            let latency = reader.sketch(), let cost = reader.sketch(), let costMoments = reader.moments(),
-            let quality = reader.quality(), reader.isAtEnd
-        else { return nil }
-        self.init()
-        self.requests = requests
-        self.failures = failures
-        self.errors = errors
-        self.latency = latency
-        self.cost = cost
-        self.costMoments = costMoments
-        self.quality = quality
-    }
-}
-
 extension ByteWriter {
     fileprivate mutating func append(_ measure: Measure) {
         append(measure.moments)
@@ -201,15 +152,5 @@ extension ByteReader {
             errors[error] = count
         }
         return errors
-    }
-
-    fileprivate mutating func quality() -> QualityHistogram? {
-        guard let entries = count() else { return nil }
-        var counts: [Int: Int64] = [:]
-        for _ in 0..<entries {
-            guard let hundredth = signed(), (0...100).contains(hundredth), let count = signed() else { return nil }
-            counts[Int(hundredth)] = count
-        }
-        return moments().map { QualityHistogram(counts: counts, moments: $0) }
     }
 }

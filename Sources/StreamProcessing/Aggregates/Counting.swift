@@ -1,19 +1,5 @@
 package import Core
-import Statistics
 package import Telemetry
-
-extension EvidenceCounts {
-    mutating func add(_ record: borrowing RequestRecord) {
-        requests += 1
-        if record.outcome.isFailure { failures += 1 }
-        if let error = record.error { errors[error, default: 0] += 1 }
-        if record.outcome == .complete { latency.insert(record.totalMs) }
-        if let cost = record.cost {
-            self.cost.insert(Double(cost.value))
-            costMoments.add(Double(cost.value))
-        }
-    }
-}
 
 extension RequestRecord {
     private static let keepSalt: UInt64 = 0x6b65_6570_5f72_6571

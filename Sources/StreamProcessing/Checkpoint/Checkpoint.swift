@@ -78,6 +78,7 @@ package struct AttributedFeedback: Sendable, Equatable {
     /// `nil` where its request is no rollout evidence.
     package var evidence: EvidenceKey?
     package var candidateWeight: Double?
+    package var unit: UInt32?
     package var name: String
     package var value: Double
     /// The other request of a comparing judgement.
@@ -90,6 +91,7 @@ package struct AttributedFeedback: Sendable, Equatable {
         self.windows = windows
         evidence = EvidenceKey(request)
         candidateWeight = request.candidateWeight
+        unit = request.unit
         name = feedback.name
         value = feedback.value
         pair = feedback.pair
@@ -179,8 +181,8 @@ package struct Checkpoint: Sendable, Equatable {
             guard let key = entry.evidence else { continue }
             let fresh = EvidencePane(
                 key: key, partition: state.partition, number: state.paneNumber,
-                candidateWeight: entry.candidateWeight ?? 0, counts: EvidenceCounts())
-            byKey[key, default: fresh].counts.quality.add(entry.value)
+                candidateWeight: entry.candidateWeight ?? 0, trials: [])
+            byKey[key, default: fresh].trials.append(Trial(unit: entry.unit, at: entry.at, .quality(entry.value)))
         }
         return byKey.values.sorted { $0.key < $1.key }
     }

@@ -59,6 +59,7 @@ package struct RequestRow: Sendable, Equatable {
     package var rollout: UUIDv7?
     package var step: Int?
     package var candidateWeight: Double?
+    package var unit: UInt32?
     package var propensity: Double?
     /// The prompt's variant.
     package var variant: String?
@@ -72,7 +73,8 @@ package struct RequestRow: Sendable, Equatable {
 
     package init(
         id: UUIDv7, at: Int64, key: WindowKey, virtualKey: String?, rollout: UUIDv7?, step: Int?,
-        candidateWeight: Double?, propensity: Double?, variant: String? = nil, shadowOf: UUIDv7? = nil,
+        candidateWeight: Double?, unit: UInt32? = nil, propensity: Double?, variant: String? = nil,
+        shadowOf: UUIDv7? = nil,
         outcome: Outcome, cost: NanoUSD?, totalMs: Double
     ) {
         self.id = id
@@ -82,6 +84,7 @@ package struct RequestRow: Sendable, Equatable {
         self.rollout = rollout
         self.step = step
         self.candidateWeight = candidateWeight
+        self.unit = unit
         self.propensity = propensity
         self.variant = variant
         self.shadowOf = shadowOf
@@ -98,6 +101,7 @@ package struct RequestRow: Sendable, Equatable {
         rollout = record.rollout
         step = record.step
         candidateWeight = record.candidateWeight
+        unit = record.unit
         propensity = record.propensity
         variant = record.variant
         shadowOf = record.shadowOf

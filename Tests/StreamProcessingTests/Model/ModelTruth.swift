@@ -37,7 +37,7 @@ struct ModelTruth {
         }
         feedback = store.deltas
         requests = Set(store.requests.keys)
-        evidence = store.panes.reduce(0) { $0 + $1.counts.requests }
+        evidence = store.panes.reduce(0) { $0 + Int64($1.trials.count { $0.answer != nil }) }
         dead = store.deadLetters.filter { !repeats.contains($0.key) }.mapValues(\.reason)
     }
 

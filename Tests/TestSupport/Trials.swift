@@ -1,0 +1,24 @@
+package import StreamProcessing
+
+extension [Trial] {
+    /// Requests that were assigned by themselves, failures first, with their feedback behind them.
+    ///
+    /// - Parameters:
+    ///   - costs: of the first answers, nano-dollars.
+    ///   - quality: feedback on the first answers, 0...1.
+    package static func requests(
+        _ count: Int64, failures: Int64 = 0, costs: [Int64] = [], quality: [Double] = [], at: Int64 = 0
+    ) -> [Trial] {
+        let requests = (0..<count).map { index in
+            let cost = Int(index) < costs.count ? costs[Int(index)] : nil
+            return Trial(at: at + index, .request(Trial.Answer(index < failures ? .failed : [], cost: cost)))
+        }
+        return requests + quality.enumerated().map { Trial(at: at + Int64($0.offset), .quality($0.element)) }
+    }
+}
+
+extension Trial {
+    /// The parts of a request that failed or not; `nil` for feedback.
+    package var answer: Answer? { if case .request(let answer) = observation { answer } else { nil } }
+    package var qualityValue: Double? { if case .quality(let value) = observation { value } else { nil } }
+}
