@@ -121,8 +121,9 @@ import Testing
         let verdict = try await Shell.run(
             "/bin/sh", ["-c", "promtool check metrics 2>&1 && echo accepted"], input: metrics)
         #expect(verdict == "accepted\n")
-        // Those that need a Kafka or a collector, or that something went wrong.
+        // Those that need a Kafka or a collector, that something went wrong, or a decision since the last kill.
         let absent: Set<Metric> = [
+            .decisions,
             .logShipped, .gatewayUpstreamErrors, .controlStepFailures, .streamDeadLetters, .collectorSpans,
             .collectorRejected, .collectorExports, .collectorBreaker, .collectorLag, .collectorLostDeadLetters,
         ]
