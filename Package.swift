@@ -105,10 +105,14 @@ let package = Package(
             dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "Statistics", "StreamProcessing", "Telemetry"],
             path: "Tests/TestSupport",
             swiftSettings: rules),
+        // Rules of other products and the traffic all rules are judged on: apart from the benchmarks, to be tested.
+        .target(
+            name: "RolloutComparison", dependencies: ["Core", "Statistics"], path: "Tests/Benchmarks/Rivals",
+            swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",
-            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "KafkaClient", "BlockingExecutors", "Server", "TestSupport"],
-            path: "Tests/Benchmarks", exclude: ["Peers"], swiftSettings: rules),
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "KafkaClient", "BlockingExecutors", "Server", "TestSupport", "RolloutComparison"],
+            path: "Tests/Benchmarks", exclude: ["Peers", "Rivals"], swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),
         tests("PolicyTests", ["Policy", "Core"]),
@@ -122,6 +126,7 @@ let package = Package(
         tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Core"]),
         tests("DecisionsTests", ["Decisions", "Analysis", "Statistics", "Policy", "Core"]),
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
+        tests("RolloutComparisonTests", ["RolloutComparison", "Statistics", "Core"]),
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("GatewayTests", ["Gateway", "Simulation", "Policy", "Telemetry", "Core", logging] + nio),
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),

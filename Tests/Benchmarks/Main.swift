@@ -10,7 +10,7 @@ import Core
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
         GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, StreamKafkaBench.self,
-        RolloutBench.self, LoopBench.self,
+        RolloutBench.self, RivalsBench.self, LoopBench.self,
     ]
 
     static func main() async {
