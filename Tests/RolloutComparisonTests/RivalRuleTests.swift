@@ -16,7 +16,7 @@ import Testing
     private func rolledBack(
         _ scenario: RolloutScenario, runs: Int, _ make: @escaping @Sendable (RolloutScenario) -> any RolloutRule
     ) async -> Proportion {
-        var study = RolloutStudy([.init("rule", make)], runs: runs, seed: 11)
+        var study = RolloutStudy([.init("rule", watches: [.errors], make)], runs: runs, seed: 11)
         study.historyRequests = 0
         let tally = await study.run(scenario)[0].tally
         return Proportion(events: tally.rolledBack, trials: tally.runs)
@@ -52,6 +52,20 @@ import Testing
             harmless(requests: 7_400, share: 0.5, perSecond: 2, errors: 0.01), runs: 400, rule)
         #expect(agrees(uneven, with: 0.43), "\(StudyTable.share(uneven))")
         #expect((even.rate ?? 1) <= 0.02, "\(StudyTable.share(even))")
+    }
+
+    @Test func ranksOfMinutesMissErrorsThatAreFew() async {
+        @Sendable func rule(_: RolloutScenario) -> any RolloutRule {
+            RankComparisonRule([.init(.errorRate, replacesNoData: true)])
+        }
+        var twice = harmless(requests: 36_600, share: 0.1, perSecond: 10, errors: 0.01)
+        twice.traffic.effect = .init(errors: 2)
+        var sparse = harmless(requests: 7_400, share: 0.1, perSecond: 2, errors: 0.01)
+        sparse.traffic.effect = .init(errors: 5)
+        for scenario in [twice, sparse] {
+            let found = await rolledBack(scenario, runs: 200, rule)
+            #expect((found.rate ?? 1) <= 0.1, "\(StudyTable.share(found))")
+        }
     }
 
     @Test func aTestRepeatedEveryFiftyRequestsRollsBackHealthyChanges() async {

@@ -4,17 +4,25 @@ extension RolloutStudy.Entry {
     /// The rules of other products, each as documented, and where its documented limit does not fit the traffic also
     /// with limits that an operator who knows the traffic would set.
     package static let rivals: [RolloutStudy.Entry] = [
-        .init("fixed limit 99 %, no failure") { _ in FixedThresholdRule([.init(.errorRate, atMost: 0.01)]) },
-        .init("fixed limits, tuned, no failure") { FixedThresholdRule(tuned($0)) },
-        .init("5 failed checks, 99 %") { _ in FailedCheckCountRule([.init(.errorRate, atMost: 0.01)]) },
-        .init("5 failed checks, tuned") { FailedCheckCountRule(tuned($0)) },
-        .init("ranks of minutes") { _ in
+        .init("fixed limit 99 %, no failure", watches: [.errors]) { _ in
+            FixedThresholdRule([.init(.errorRate, atMost: 0.01)])
+        },
+        .init("fixed limits, tuned, no failure", watches: [.errors, .latency, .cost]) { FixedThresholdRule(tuned($0)) },
+        .init("5 failed checks, 99 %", watches: [.errors]) { _ in
+            FailedCheckCountRule([.init(.errorRate, atMost: 0.01)])
+        },
+        .init("5 failed checks, tuned", watches: [.errors, .latency, .cost]) { FailedCheckCountRule(tuned($0)) },
+        .init("ranks of minutes", watches: [.errors, .latency, .cost]) { _ in
             RankComparisonRule([
                 .init(.errorRate, replacesNoData: true), .init(.latency(0.95)), .init(.meanCost),
             ])
         },
-        .init("worse and z > 2.576") { _ in RepeatedTestRule([.errors, .latency], limit: 2.576) },
-        .init("z-test at 5 %") { _ in RepeatedTestRule([.errors, .latency, .cost], limit: 1.96) },
+        .init("worse and z > 2.576", watches: [.errors, .latency]) { _ in
+            RepeatedTestRule([.errors, .latency], limit: 2.576)
+        },
+        .init("z-test at 5 %", watches: [.errors, .latency, .cost]) { _ in
+            RepeatedTestRule([.errors, .latency, .cost], limit: 1.96)
+        },
     ]
 
     /// Three times the usual errors; one and a half times the usual p95 and mean cost.

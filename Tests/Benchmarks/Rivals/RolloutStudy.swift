@@ -7,10 +7,14 @@ package struct RolloutStudy: Sendable {
     /// A rule that joins. One more rule is one more entry.
     package struct Entry: Sendable {
         package var name: String
+        /// What it has a metric for.
+        package var watches: Set<Harm>
         package var make: @Sendable (RolloutScenario) -> any RolloutRule
 
-        package init(_ name: String, _ make: @escaping @Sendable (RolloutScenario) -> any RolloutRule) {
-            (self.name, self.make) = (name, make)
+        package init(
+            _ name: String, watches: Set<Harm>, _ make: @escaping @Sendable (RolloutScenario) -> any RolloutRule
+        ) {
+            (self.name, self.watches, self.make) = (name, watches, make)
         }
     }
 
@@ -43,7 +47,9 @@ package struct RolloutStudy: Sendable {
             }
         }
         return zip(entries, tallies).map {
-            StudyResult(rule: $0.name, scenario: scenario.name, isHarmful: scenario.isHarmful, tally: $1)
+            StudyResult(
+                rule: $0.name, scenario: scenario.name, isHarmful: scenario.isHarmful,
+                isBlind: scenario.isHarmful && $0.watches.isDisjoint(with: scenario.traffic.effect.harms), tally: $1)
         }
     }
 
@@ -126,12 +132,18 @@ package struct StudyResult: Sendable {
     package let rule: String
     package let scenario: String
     package let isHarmful: Bool
+    /// Whether the rule has no metric for what is worse: then what it rolls back is a false alarm that happens to help.
+    package let isBlind: Bool
     package let tally: StudyTally
 
-    /// Runs that ended wrong: rolled back where nothing was worse, not rolled back where something was.
+    /// Runs that ended wrong: rolled back where nothing was worse; not rolled back, or by mere accident, where something
+    /// was.
     package var wrong: Proportion {
-        Proportion(events: isHarmful ? tally.runs - tally.rolledBack : tally.rolledBack, trials: tally.runs)
+        guard isHarmful else { return rolledBack }
+        return Proportion(events: isBlind ? tally.runs : tally.runs - tally.rolledBack, trials: tally.runs)
     }
+
+    package var rolledBack: Proportion { Proportion(events: tally.rolledBack, trials: tally.runs) }
 
     /// Harmful changes that went on to all traffic.
     package var falsePromotion: Proportion {

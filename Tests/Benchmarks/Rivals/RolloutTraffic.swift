@@ -112,9 +112,11 @@ package struct RolloutTraffic: Sendable {
         let length = drift * key.cost * exp(settings.costSigma * size)
         trial.tokens = settings.tokensMedian * length
         trial.costNanoUSD = settings.costMedianNanoUSD * length * change.cost
-        if settings.feedbackShare > 0, generator.unit() < settings.feedbackShare {
+        // What is left of a uniform draw, given the part it fell into, is uniform again.
+        let feedback = (chance - rate) / (1 - rate)
+        if feedback < settings.feedbackShare {
             let mean = min(0.999, max(0.001, settings.quality - change.qualityLoss))
-            trial.quality = pow(generator.unit(), (1 - mean) / mean)
+            trial.quality = pow(feedback / settings.feedbackShare, (1 - mean) / mean)
         }
     }
 }

@@ -4,7 +4,9 @@ package import Statistics
 ///
 /// A cell begins with the share of runs that ended wrong and its 95 % interval (Clopper and Pearson). Where something was
 /// worse there follow the median and 95th percentile of canary requests until rollback, the median of extra failed
-/// requests, and the false promotions if any.
+/// requests, and the false promotions if any. A rule without a metric for what is worse misses it; what it rolled back by
+/// accident is told apart. A rule that rolls back most of the same traffic without a harm has not found one, either: read
+/// its column downwards.
 package struct StudyTable: Sendable {
     package let results: [StudyResult]
 
@@ -33,6 +35,7 @@ package struct StudyTable: Sendable {
     private static func cell(_ result: StudyResult) -> String {
         var parts = [share(result.wrong)]
         guard result.isHarmful else { return parts[0] }
+        guard !result.isBlind else { return "no metric; by accident \(share(result.rolledBack))" }
         if let median = result.canaryRequests(quantile: 0.5), let late = result.canaryRequests(quantile: 0.95) {
             parts.append("\(whole(median)) / \(whole(late))")
         }

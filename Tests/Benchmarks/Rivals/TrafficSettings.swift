@@ -22,10 +22,21 @@ package struct CandidateEffect: Sendable, Equatable {
         (self.cost, self.qualityLoss) = (cost, qualityLoss)
     }
 
-    package var isHarmful: Bool {
-        failsAlways || errors > 1 || latency > 1 || tailShare > 0 || cost > 1 || qualityLoss > 0
+    /// What is worse, seen by what is measured.
+    package var harms: Set<Harm> {
+        var harms: Set<Harm> = []
+        if failsAlways || errors > 1 { harms.insert(.errors) }
+        if latency > 1 || tailShare > 0 { harms.insert(.latency) }
+        if cost > 1 { harms.insert(.cost) }
+        if qualityLoss > 0 { harms.insert(.quality) }
+        return harms
     }
+
+    package var isHarmful: Bool { !harms.isEmpty }
 }
+
+/// What a candidate can be worse in, and a rule can watch.
+package enum Harm: Sendable, CaseIterable { case errors, latency, cost, quality }
 
 extension RolloutTraffic {
     package struct Step: Sendable, Equatable {

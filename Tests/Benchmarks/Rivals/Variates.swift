@@ -26,7 +26,7 @@ struct NormalVariates: Sendable {
         while true {
             let bits = generator.next()
             let layer = Int(bits & 127)
-            let signed = 2 * Hash64.unit(bits) - 1
+            let signed = Double(bits >> 11) * 0x1p-52 - 1
             if abs(signed) < inner[layer] { return signed * edges[layer] }
             if layer == 0 { return tail(isNegative: signed < 0, using: &generator) }
             let x = signed * edges[layer]
