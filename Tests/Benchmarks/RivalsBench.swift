@@ -1,5 +1,6 @@
 import Foundation
 import RolloutComparison
+import Statistics
 
 /// The rules of other products and ours on the same traffic: how often each is wrong, and how soon it stops a harm.
 enum RivalsBench: Benchmark {
