@@ -107,7 +107,7 @@ let package = Package(
             swiftSettings: rules),
         // Rules of other products and the traffic all rules are judged on: apart from the benchmarks, to be tested.
         .target(
-            name: "RolloutComparison", dependencies: ["Core", "Statistics"], path: "Tests/Benchmarks/Rivals",
+            name: "RolloutComparison", dependencies: ["Core", "Statistics", "Policy", "StreamProcessing", "Telemetry", "Rollouts"], path: "Tests/Benchmarks/Rivals",
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",

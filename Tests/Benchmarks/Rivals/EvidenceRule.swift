@@ -1,0 +1,86 @@
+import Core
+package import Policy
+import Rollouts
+import Statistics
+import StreamProcessing
+import Telemetry
+
+/// Our own rule: what a rollout's evidence says after every single request. It never promotes here, so that only false
+/// and missed rollbacks are compared.
+package struct EvidenceRule: RolloutRule {
+    private let guardrails: Route.Guardrails
+    private let isSticky: Bool
+    private var rollout: Rollout?
+
+    package init(_ guardrails: Route.Guardrails = .init(), isSticky: Bool) {
+        self.guardrails = guardrails
+        self.isSticky = isSticky
+    }
+
+    package mutating func prepare(history: [RolloutTraffic.Trial]) {
+        var plan = RolloutPlan()
+        (plan.minStepMs, plan.deadlineMs) = (.max, .max)
+        guard let route = RouteName("study") else { return }
+        rollout = Rollout(
+            id: UUIDv7(high: 1, low: 1), route: route, stable: 1, candidate: 2, salt: 1, createdAt: 0,
+            createdBy: "study", decision: nil, reason: "", plan: plan,
+            evidence: RolloutEvidence(thresholds: FrozenThresholds(history), guardrails: guardrails))
+    }
+
+    package mutating func observe(_ trial: RolloutTraffic.Trial) -> RuleVerdict {
+        guard rollout != nil else { return .carryOn }
+        let arm: Arm = trial.isCandidate ? .candidate : .stable
+        let unit = isSticky ? UInt32(truncatingIfNeeded: trial.unit) : nil
+        for observation in [Trial.Observation.request(Trial.Answer(trial)), trial.quality.map { .quality($0) }] {
+            guard let observation else { continue }
+            rollout?.evidence.fold(
+                Trial(unit: unit, at: trial.atMs, observation), arm: arm, step: trial.step, weight: trial.share)
+        }
+        rollout?.evidence.endBlock()
+        return if case .end = rollout?.evaluate(now: trial.atMs) { .rollBack } else { .carryOn }
+    }
+
+    /// Which guardrail was first; `nil` before one.
+    package var reason: EndReason? {
+        if case .end(let reason) = rollout?.evaluate(now: 0) { reason } else { nil }
+    }
+}
+
+extension Trial.Answer {
+    fileprivate init(_ trial: RolloutTraffic.Trial) {
+        guard let failure = trial.failure else {
+            self.init(
+                [.refusalChecked, .schemaChecked], latencyMs: Float(trial.latencyMs), ttftMs: Float(trial.firstTokenMs),
+                cost: Int64(trial.costNanoUSD), tokens: Int64(trial.tokens))
+            return
+        }
+        switch failure {
+        case .server: self.init(.failed)
+        case .timeout: self.init([.failed, .timedOut])
+        case .refusal: self.init([.failed, .refusalChecked, .refused, .schemaChecked])
+        case .schema: self.init([.failed, .refusalChecked, .schemaChecked, .malformed])
+        }
+    }
+}
+
+extension FrozenThresholds {
+    fileprivate init(_ history: [RolloutTraffic.Trial]) {
+        let answers = history.filter { $0.failure == nil }
+        func sorted(_ value: (RolloutTraffic.Trial) -> Double) -> [Double] { answers.map(value).sorted() }
+        var (costs, qualities, bad) = (Moments(), Moments(), 0.0)
+        for answer in answers {
+            costs.add(answer.costNanoUSD)
+            guard let quality = answer.quality else { continue }
+            qualities.add(quality)
+            bad += quality < 0.5 ? 1 : 0
+        }
+        let latency = sorted(\.latencyMs)
+        self.init(
+            slowMs: quantile(0.95, ofSorted: latency), dearNanoUSD: quantile(0.95, ofSorted: sorted(\.costNanoUSD)),
+            badBelow: 0.5, badAnswerRate: qualities.n > 0 ? bad / Double(qualities.n) : nil, answers: qualities.n)
+        medianMs = quantile(0.5, ofSorted: latency)
+        ttftMs = quantile(0.95, ofSorted: sorted(\.firstTokenMs))
+        failureRate = Double(history.count - answers.count) / Double(max(1, history.count))
+        (cost, quality) = (costs, qualities)
+    }
+}
