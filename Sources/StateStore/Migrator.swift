@@ -39,6 +39,7 @@ package struct Migration: Sendable {
         Migration(4, "tools", PackageResources._004_tools_sql),
         Migration(5, "backfills", PackageResources._005_backfills_sql),
         Migration(6, "rollouts", PackageResources._006_rollouts_sql),
+        Migration(8, "rehearsals", PackageResources._008_rehearsals_sql),
     ]
 }
 

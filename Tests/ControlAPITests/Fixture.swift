@@ -164,6 +164,22 @@ enum Fixture {
         return decision
     }
 
+    /// The second of two that are alike is refused, so that a test sees both answers.
+    static func rehearsal(of route: Route) -> RehearsalReport {
+        let scores = RehearsalFault.allCases.map { fault in
+            var score = RehearsalScore(fault: fault, outcome: fault == .none ? .unharmed : .caught)
+            (score.candidateRequests, score.requests, score.extraFailures) = (154, 15_400, 6)
+            (score.milliseconds, score.detail) = (7_700_000, "Rolled back after 154 requests of the candidate.")
+            return score
+        }
+        var report = RehearsalReport(
+            id: id(11), route: route.name, at: now, engine: "1 x86_64", seed: 1, stable: 1, candidate: 2,
+            terms: RehearsalTerms(route), traffic: "as measured over 9000 requests", scores: scores)
+        report.scores[5].outcome = .unseen
+        if route.guardrails.errors == 0 { report.scores[2].outcome = .missed }
+        return report
+    }
+
     static func finding() -> Finding {
         Finding(
             id: id(2), at: start + 290_000, analyzer: .cost, code: "cost.cheaper_target", route: routeID,
