@@ -2,7 +2,9 @@ import Analysis
 import BlockingExecutors
 import ControlLoop
 import Core
+import Decisions
 import Policy
+import Rollouts
 import Simulation
 import StateStore
 

@@ -1,5 +1,7 @@
 import ControlLoop
 import Foundation
+import Policy
+import Rollouts
 import Testing
 
 @Suite struct RehearsalEndpoints {
