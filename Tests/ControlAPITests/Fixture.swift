@@ -164,20 +164,24 @@ enum Fixture {
         return decision
     }
 
-    /// The second of two that are alike is refused, so that a test sees both answers.
     static func rehearsal(of route: Route) -> RehearsalReport {
         let scores = RehearsalFault.allCases.map { fault in
-            var score = RehearsalScore(fault: fault, outcome: fault == .none ? .unharmed : .caught)
-            (score.candidateRequests, score.requests, score.extraFailures) = (154, 15_400, 6)
-            (score.milliseconds, score.detail) = (7_700_000, "Rolled back after 154 requests of the candidate.")
+            var score = RehearsalScore(fault: fault, outcome: .caught)
+            switch fault {
+            case .none:
+                (score.outcome, score.candidateRequests, score.requests) = (.unharmed, 7_100, 60_000)
+                (score.milliseconds, score.detail) = (30_000_000, "Not rolled back.")
+            case .priceRise: (score.outcome, score.detail) = (.unseen, "No price of its models is known.")
+            default:
+                (score.candidateRequests, score.requests, score.extraFailures) = (154, 15_400, 6)
+                (score.milliseconds, score.detail) = (7_700_000, "Rolled back: guardrail errors.")
+            }
+            if fault == .errorRise, route.guardrails.errors == 0 { score.outcome = .missed }
             return score
         }
-        var report = RehearsalReport(
+        return RehearsalReport(
             id: id(11), route: route.name, at: now, engine: "1 x86_64", seed: 1, stable: 1, candidate: 2,
             terms: RehearsalTerms(route), traffic: "as measured over 9000 requests", scores: scores)
-        report.scores[5].outcome = .unseen
-        if route.guardrails.errors == 0 { report.scores[2].outcome = .missed }
-        return report
     }
 
     static func finding() -> Finding {
