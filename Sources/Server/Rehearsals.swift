@@ -1,23 +1,23 @@
 import Analysis
 import BlockingExecutors
-import ControlLoop
-import Core
+package import ControlLoop
+package import Core
 import Decisions
 import Policy
 import Rollouts
-import Simulation
-import StateStore
+package import Simulation
+package import StateStore
 
 /// Rehearses routes, one at a time, on a thread of its own: a rehearsal computes for seconds, and nobody else may wait.
-actor Rehearsals {
+package actor Rehearsals {
     private nonisolated let executor = ThreadExecutor(name: "rehearsal")
-    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let store: PostgresControlStore
     private let control: ControlRoleSettings
     private var isRunning = false
 
-    init(store: PostgresControlStore, control: ControlRoleSettings) {
+    package init(store: PostgresControlStore, control: ControlRoleSettings) {
         self.store = store
         self.control = control
     }
@@ -28,9 +28,9 @@ actor Rehearsals {
     ///
     /// - Parameter traffic: `nil` takes what was measured.
     /// - Throws: `TrimtabError` `rehearsal.busy` while another one runs, `store.no_route`, or what the store says.
-    func rehearse(_ route: RouteName, by actor: String, traffic: RehearsalTraffic? = nil) async throws
-        -> RehearsalReport
-    {
+    package func rehearse(
+        _ route: RouteName, by actor: String, traffic: RehearsalTraffic? = nil
+    ) async throws -> RehearsalReport {
         guard !isRunning else {
             throw TrimtabError(
                 "rehearsal.busy", "A rehearsal is running, and one runs at a time.",
