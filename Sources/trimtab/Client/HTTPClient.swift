@@ -67,9 +67,9 @@ struct HTTPClient: Sendable {
 
     private func exchange(_ connection: Connection, _ head: HTTPRequestHead, _ body: [UInt8]) async throws -> Answer {
         try await connection.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(head))
-            try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body))))
-            try await outbound.write(.end(nil))
+            // At once: a server that answers the head alone may have closed before a second write.
+            try await outbound.write(
+                contentsOf: [.head(head), .body(.byteBuffer(ByteBuffer(bytes: body))), .end(nil)])
             var answer = Answer()
             for try await part in inbound {
                 switch part {
