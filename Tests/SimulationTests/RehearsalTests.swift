@@ -62,6 +62,22 @@ struct RehearsalTests {
         #expect(report.passed && report.candidate == 7, "\(report.scores)")
     }
 
+    /// Long answers whose first token is a small part of them, costs and latencies that vary a lot, errors, feedback on one
+    /// answer in three, and a first step that few requests meet.
+    @Test(arguments: [1, 2] as [UInt64])
+    func aNoisyRouteIsRehearsedToo(_ seed: UInt64) async throws {
+        let report = try await run(
+            try rehearsal(seed: seed) { rehearsal in
+                rehearsal.control.plan.steps = [0.001, 0.005, 0.02, 0.2, 1]
+                rehearsal.traffic.failureRate = 0.02
+                rehearsal.traffic.latency = .init(medianMs: 9_000, sigma: 0.7, ttftShare: 0.05)
+                rehearsal.traffic.cost?.sigma = 1.2
+                rehearsal.traffic.quality = .init(mean: 0.9, spread: 0.3)
+                rehearsal.traffic.feedbackShare = 0.3
+            })
+        #expect(report.passed, "\(report.scores.map(\.detail))")
+    }
+
     @Test func withoutGuardrailsItFails() async throws {
         let report = try await run(
             try rehearsal { rehearsal in

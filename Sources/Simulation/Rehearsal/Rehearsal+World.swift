@@ -10,7 +10,7 @@ extension Rehearsal {
     func play(_ fault: RehearsalFault, seed: UInt64) throws -> (settings: VirtualSettings, candidate: RoutingPolicy) {
         let before = cast(stable, as: "stable")
         let after = cast(candidate ?? stable, as: "candidate")
-        let share = control.plan.steps.first ?? 1
+        let share = steps.first ?? 1
         var models = before.targets.map { model(of: $0) }
         if fault == .errorRise {
             for index in models.indices {
@@ -74,6 +74,13 @@ extension Rehearsal {
         return .recorded(list, repeats: true)
     }
 
+    /// The plan's shares, but none so small that a rehearsal has no requests for it: what is judged is the candidate's
+    /// requests, and below a tenth of the traffic it hardly matters which share they are.
+    var steps: [Double] {
+        let rest = control.plan.steps.drop { $0 <= Self.smallestShare }
+        return rest.count == control.plan.steps.count ? control.plan.steps : [Self.smallestShare] + rest
+    }
+
     /// The route, without what belongs to other experiments.
     private var stage: Route {
         var stage = route
@@ -84,6 +91,7 @@ extension Rehearsal {
     /// The loop's own settings; times follow the virtual traffic, as far as there is any to follow.
     private var loop: ControlSettings {
         var loop = control
+        loop.plan.steps = steps
         let speed = traffic.ratePerS.map { $0 / Self.ratePerS } ?? 1
         loop.plan.minStepMs = min(Self.longestStepMs, Int64(min(1e12, Double(loop.plan.minStepMs) * speed)))
         loop.plan.watchMs = min(Self.longestStepMs, loop.plan.watchMs)

@@ -47,6 +47,9 @@ package struct Rehearsal: Sendable {
     /// A step takes at most so long on the virtual clock, milliseconds: the rest is proven by its requests.
     static let longestStepMs: Int64 = 60_000
 
+    /// The candidate's share of the first step, at least.
+    static let smallestShare = 0.01
+
     package func run(id: UUIDv7, at: Int64) async throws -> RehearsalReport {
         var scores: [RehearsalScore] = []
         for (index, fault) in RehearsalFault.allCases.enumerated() {
@@ -58,7 +61,7 @@ package struct Rehearsal: Sendable {
     }
 
     private func score(_ fault: RehearsalFault, seed: UInt64) async throws -> RehearsalScore {
-        let share = control.plan.steps.first ?? 1
+        let share = steps.first ?? 1
         let answers = min(Double(limits.candidateRequests), Double(limits.requests) * share) * traffic.feedbackShare
         if let reason = fault.unseen(on: route, traffic, answers: answers) {
             var score = RehearsalScore(fault: fault, outcome: .unseen)
