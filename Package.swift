@@ -129,7 +129,7 @@ let package = Package(
         tests("RolloutComparisonTests", ["RolloutComparison", "Statistics", "Core"]),
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("GatewayTests", ["Gateway", "Simulation", "Policy", "Telemetry", "Core", logging] + nio),
-        tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
+        tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Analysis", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
         tests("ServerTests", ["Server", "Collectors", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core", logging] + nio),

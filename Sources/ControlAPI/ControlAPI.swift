@@ -43,6 +43,8 @@ package struct ControlAPI: Sendable {
         package var endOffsets: @Sendable () -> [Int: Int64] = { [:] }
         /// Puts an event into the log; `nil` in a process that has none.
         package var append: (@Sendable (LogEvent) -> Void)?
+        /// Rehearses a route and keeps the score; `nil` in a process that does not.
+        package var rehearse: (@Sendable (RouteName, _ actor: String) async throws -> RehearsalReport)?
         /// Milliseconds since the epoch.
         package var now: @Sendable () -> Int64
 

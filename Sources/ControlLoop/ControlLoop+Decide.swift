@@ -26,18 +26,12 @@ extension ControlLoop {
         switch state.route.autonomy {
         case .observe:
             return inputs.lastDecision?.proposes(candidate.modelKey) == true ? [] : [.saveDecision(decision)]
-        case .suggest:
-            if let open = state.proposal, open.proposes(candidate.modelKey), open.fits(state) { return [] }
-            // What a person has turned down is not proposed again until the cooldown has passed.
-            if inputs.rejections.contains(where: { turnedDown in
-                turnedDown.proposes(candidate.modelKey)
-                    && now - (turnedDown.decidedAt ?? turnedDown.at) < settings.decisions.cooldownMs
-            }) {
-                return isStale(state.proposal, in: state, now: now) ? supersede(state.proposal) : []
-            }
-            decision.status = .proposed
-            return supersede(state.proposal) + [.saveDecision(decision)]
+        case .suggest: return propose(&decision, candidate, state, inputs, now: now)
         case .auto:
+            if settings.requireRehearsal, let reason = state.missingRehearsal {
+                decision.waitsFor = reason
+                return propose(&decision, candidate, state, inputs, now: now)
+            }
             if let reason = barred(state, inputs.running, now: now) {
                 guard inputs.lastDecision?.proposes(candidate.modelKey) != true else { return [] }
                 let entry = audit(
@@ -48,6 +42,26 @@ extension ControlLoop {
             return supersede(state.proposal)
                 + start(decision, candidate, state: state, by: Self.actor, now: now, using: &generator)
         }
+    }
+
+    /// Puts a change before a person, once.
+    private func propose(
+        _ decision: inout Decision, _ candidate: Candidate, _ state: RouteState, _ inputs: LoopInputs, now: Int64
+    ) -> [ControlEffect] {
+        if let open = state.proposal, open.proposes(candidate.modelKey), open.fits(state),
+            open.waitsFor == decision.waitsFor
+        {
+            return []
+        }
+        // What a person has turned down is not proposed again until the cooldown has passed.
+        if inputs.rejections.contains(where: { turnedDown in
+            turnedDown.proposes(candidate.modelKey)
+                && now - (turnedDown.decidedAt ?? turnedDown.at) < settings.decisions.cooldownMs
+        }) {
+            return isStale(state.proposal, in: state, now: now) ? supersede(state.proposal) : []
+        }
+        decision.status = .proposed
+        return supersede(state.proposal) + [.saveDecision(decision)]
     }
 
     /// Whether a waiting proposal no longer stands, now that nothing speaks for it: the route has moved on since, or a

@@ -22,6 +22,8 @@ package struct ControlSettings: Sendable, Equatable {
     package var plan = RolloutPlan()
     /// Rollouts that may run at once, over all routes.
     package var maxActive = 3
+    /// Whether `autonomy: auto` waits for a person until the route's latest rehearsal has passed.
+    package var requireRehearsal = true
     /// Rest between a rollout's end and a new attempt at the same change, milliseconds.
     package var retryCooldownMs: Int64 = 600_000
     /// How long a gateway may serve a candidate without hearing from the control plane, milliseconds.

@@ -48,6 +48,14 @@ package protocol ControlStore: Sendable {
     func rollout(_ id: UUIDv7) async throws -> Rollout?
     func findings(_ query: PageQuery) async throws -> [Finding]
     func audit(_ query: PageQuery) async throws -> [AuditEntry]
+
+    // MARK: Rehearsals
+    /// Keeps a report with an audit entry `route.rehearse`; the newest `RehearsalReport.keptPerRoute` of a route stay.
+    ///
+    /// - Throws: `TrimtabError` `store.no_route`.
+    func keep(_ report: RehearsalReport, by actor: String) async throws
+    /// The query's `state` is not looked at.
+    func rehearsals(_ query: PageQuery) async throws -> [RehearsalReport]
 }
 
 /// One page, newest first: entries of `route` (all if `nil`) with an id below `before`.

@@ -96,6 +96,11 @@ extension InMemoryControlStore {
         page(auditEntries, query, id: \.id, route: { $0.route }, state: { $0.action })
     }
 
+    package func rehearsals(_ query: PageQuery) -> [RehearsalReport] {
+        let all = PageQuery(route: query.route, before: query.before, limit: query.limit)
+        return page(records.values.flatMap(\.rehearsals), all, id: \.id, route: { $0.route }, state: { _ in "" })
+    }
+
     private func page<Item>(
         _ items: some Sequence<Item>, _ query: PageQuery, id: (Item) -> UUIDv7, route: (Item) -> RouteName?,
         state: (Item) -> String

@@ -13,6 +13,8 @@ package actor InMemoryControlStore: ControlStore {
         var pointer: RoutePointer
         var policies: [RoutingPolicy]
         var findings: [Finding] = []
+        /// Oldest first.
+        var rehearsals: [RehearsalReport] = []
     }
 
     struct PartialID: Hashable {
@@ -53,7 +55,8 @@ package actor InMemoryControlStore: ControlStore {
         return RouteState(
             route: record.route, pointer: record.pointer,
             policies: Dictionary(policies.map { ($0.version, $0) }, uniquingKeysWith: { $1 }), rollout: active,
-            proposal: proposal, history: history(of: record), latestVersion: record.policies.map(\.version).max() ?? 0)
+            proposal: proposal, history: history(of: record), latestVersion: record.policies.map(\.version).max() ?? 0,
+            rehearsal: record.rehearsals.last.map { RehearsalVerdict($0) })
     }
 
     private func history(of record: RouteRecord) -> [RolloutHistory] {
@@ -168,14 +171,27 @@ package actor InMemoryControlStore: ControlStore {
         return policy
     }
 
+    package func keep(_ report: RehearsalReport, by actor: String) throws {
+        guard records[report.route] != nil else { throw Self.noRoute(report.route) }
+        records[report.route]?.rehearsals.append(report)
+        let kept = (records[report.route]?.rehearsals ?? []).sorted { $0.id < $1.id }
+        records[report.route]?.rehearsals = kept.suffix(RehearsalReport.keptPerRoute)
+        audit(
+            actor, "route.rehearse", route: report.route, subject: report.id.description, detail: report.summary,
+            now: report.at)
+        tell(.route, report.route, report.route.description)
+    }
+
     /// Adds an entry whose id follows from what it says and how many came before it.
-    func audit(_ actor: String, _ action: String, route: RouteName? = nil, subject: String, now: Int64) {
+    func audit(
+        _ actor: String, _ action: String, route: RouteName? = nil, subject: String, detail: String = "", now: Int64
+    ) {
         let salt = UInt64(auditEntries.count)
         var generator = SplitMix64(seed: UInt64(bitPattern: now) ^ Hash64.hash(subject, salt: salt))
         auditEntries.append(
             AuditEntry(
                 id: UUIDv7(milliseconds: now, using: &generator), at: now, actor: actor, action: action, route: route,
-                subject: subject, detail: ""))
+                subject: subject, detail: detail))
     }
 
     func tell(_ kind: Change.Kind, _ route: RouteName?, _ id: String) {

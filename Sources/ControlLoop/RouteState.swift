@@ -18,10 +18,13 @@ package struct RouteState: Sendable, Equatable {
     package var history: [RolloutHistory]
     /// The highest version given so far.
     package var latestVersion: Int
+    /// Of the latest rehearsal, if there was one.
+    package var rehearsal: RehearsalVerdict?
 
     package init(
         route: Route, pointer: RoutePointer, policies: [Int: RoutingPolicy], rollout: Rollout? = nil,
-        proposal: Decision? = nil, history: [RolloutHistory] = [], latestVersion: Int
+        proposal: Decision? = nil, history: [RolloutHistory] = [], latestVersion: Int,
+        rehearsal: RehearsalVerdict? = nil
     ) {
         self.route = route
         self.pointer = pointer
@@ -30,6 +33,7 @@ package struct RouteState: Sendable, Equatable {
         self.proposal = proposal
         self.history = history
         self.latestVersion = latestVersion
+        self.rehearsal = rehearsal
     }
 
     /// The policy the pointer calls stable. `state(of:)` never returns a state without it.

@@ -19,6 +19,8 @@ package struct TrimtabError: Error, CustomStringConvertible, Sendable, Equatable
 /// How a process of ours ends (sysexits.h).
 package enum ExitStatus: Int32, Sendable {
     case ok = 0
+    /// What was asked for was done, and did not come out well.
+    case notPassed = 1
     case usage = 64
     /// Something we depend on is missing or away at start.
     case unavailable = 69

@@ -224,6 +224,8 @@ package struct Decision: Codable, Sendable, Equatable {
     /// Who approved or rejected it, and when, milliseconds since the epoch.
     package var decidedBy: String?
     package var decidedAt: Int64?
+    /// Why it waits for a person although its route is on `auto`; one sentence with what to do.
+    package var waitsFor: String?
 
     package init(
         id: UUIDv7, route: RouteName, at: Int64, engine: String, status: Status, input: DecisionInput,
@@ -252,5 +254,6 @@ package struct Decision: Codable, Sendable, Equatable {
         case id, route, at, engine, status, input, outcome, policy, rollout
         case decidedBy = "decided_by"
         case decidedAt = "decided_at"
+        case waitsFor = "waits_for"
     }
 }

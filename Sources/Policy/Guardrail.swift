@@ -12,16 +12,17 @@ package enum Guardrail: String, Codable, Sendable, CaseIterable, CodingKeyRepres
     case dear
 
     /// Its share of the rollout's alpha unless the route says otherwise. Errors get most: they are what hurts users at
-    /// once, and what a rollout most often brings.
+    /// once. A mean of skewed costs needs more than counts do.
     package var defaultWeight: Double {
         switch self {
         case .errors: 0.4
-        case .badAnswers: 0.2
-        case .slow, .cost: 0.08
-        case .timeouts, .slowFirstToken, .slowMedian: 0.05
-        case .refusals: 0.04
-        case .schemaFailures: 0.03
-        case .dear: 0.02
+        case .cost: 0.3
+        case .badAnswers: 0.1
+        case .slowMedian: 0.05
+        case .slow: 0.04
+        case .slowFirstToken, .timeouts: 0.03
+        case .refusals, .schemaFailures: 0.02
+        case .dear: 0.01
         }
     }
 

@@ -1,3 +1,4 @@
+import Policy
 package import Statistics
 
 /// What was known of the control before the start. Whatever these are, the tests stay valid, because both arms are held
@@ -41,5 +42,35 @@ package struct FrozenThresholds: Codable, Sendable, Equatable {
         case badAnswerRate = "bad_answer_rate"
         case failureRate = "failure_rate"
         case budgetPerMinute = "budget_nano_usd_per_minute"
+    }
+}
+
+extension FrozenThresholds {
+    /// Above this event rate a test of events alone wastes more of what the trials tell than blocks do, so that successes
+    /// count too.
+    package static let frequentRate = 0.2
+    /// Answers from which the control's rate of bad answers is known well enough to plug in.
+    package static let minimumAnswers: Int64 = 20
+
+    /// Whether a guardrail has the threshold that it needs.
+    func allow(_ guardrail: Guardrail) -> Bool {
+        switch guardrail {
+        case .slow: slowMs != nil
+        case .slowMedian: medianMs != nil
+        case .slowFirstToken: ttftMs != nil
+        case .dear: dearNanoUSD != nil
+        case .errors, .badAnswers, .cost, .timeouts, .refusals, .schemaFailures: true
+        }
+    }
+
+    /// The plug-in rate for a guardrail's test; `nil` where events are rare or the rate is not known.
+    func controlRate(for guardrail: Guardrail) -> Double? {
+        switch guardrail {
+        case .errors, .timeouts, .refusals, .schemaFailures, .slow, .slowFirstToken, .dear, .cost: nil
+        case .slowMedian: 0.5
+        case .badAnswers:
+            answers >= Self.minimumAnswers
+                ? badAnswerRate.flatMap { $0 > Self.frequentRate ? min($0, 0.95) : nil } : nil
+        }
     }
 }

@@ -22,7 +22,7 @@ package struct MeanEvidence: Codable, Sendable, Equatable {
         if let history, history.n >= Self.warmup { freeze(history) }
     }
 
-    mutating func add(_ value: Double, isCandidate: Bool, share: Double, unit: UInt32) {
+    mutating func add(_ value: Double, isCandidate: Bool, share: Double, unit: UInt32?) {
         if difference != nil {
             difference?.add(value, isCandidate: isCandidate, share: share, unit: unit)
         } else if !isCandidate {

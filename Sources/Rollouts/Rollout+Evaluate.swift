@@ -79,7 +79,7 @@ extension Rollout {
         guard let seen, requests >= plan.minStepRequests else {
             return "Step \(step + 1) has \(requests) of \(plan.minStepRequests) candidate requests."
         }
-        if let reason = faultyAssignment(seen) { return reason }
+        if let reason = faultyAssignment(seen) ?? exhaustedQuota(seen) { return reason }
         if let near = evidence.findings.first(where: { $0.isNear && role(of: $0.guardrail) == .guardrail }) {
             return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit."
         }
@@ -101,6 +101,17 @@ extension Rollout {
         let share = Double(step.candidate.units) / Double(units)
         return "The candidate got \(share.short) of the sessions, keys, users or requests where \(step.weight.short) "
             + "was meant: find out which records are missing."
+    }
+
+    /// Refusals by a rate limit that both arms share are counted against neither; where they are many, they also hide how
+    /// the candidate would have answered.
+    private func exhaustedQuota(_ step: StepEvidence) -> String? {
+        let (candidate, control) = (step.candidate, step.control)
+        let refused = candidate.contended + control.contended
+        guard 20 * refused > candidate.requests + control.requests else { return nil }
+        return
+            "The provider's rate limit, which both arms share, refused \(refused) requests in this step: raise it, or "
+            + "wait for less traffic."
     }
 
     /// A control that fails every other request is no measure, and what may mend it must not wait for it: the candidate

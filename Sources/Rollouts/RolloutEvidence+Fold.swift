@@ -60,7 +60,7 @@ extension RolloutEvidence {
         case .request(let answer): fold(answer, of: trial, place)
         case .quality(let value):
             note(.badAnswers, value < thresholds.badBelow, trial, place)
-            quality.add(value, isCandidate: isCandidate, share: share, unit: trial.bucket)
+            quality.add(value, isCandidate: isCandidate, share: share, unit: trial.unit)
             if isCandidate {
                 steps[place.index].candidate.quality.add(value)
             } else {
@@ -98,7 +98,7 @@ extension RolloutEvidence {
         if isCandidate { noteFirst(failed: failed, at: trial.at) }
         if !contended {
             note(.errors, failed, trial, place)
-            failures.add(failed ? 1 : 0, isCandidate: isCandidate, share: share, unit: trial.bucket)
+            failures.add(failed ? 1 : 0, isCandidate: isCandidate, share: share, unit: trial.unit)
         }
         note(.timeouts, answer.marks.contains(.timedOut), trial, place)
         if answer.marks.contains(.refusalChecked) {
@@ -116,7 +116,7 @@ extension RolloutEvidence {
         }
         if let cost = answer.cost { fold(cost: Double(cost), of: trial, place) }
         if let tokens = answer.tokens {
-            self.tokens.add(Double(tokens), isCandidate: isCandidate, share: share, unit: trial.bucket)
+            self.tokens.add(Double(tokens), isCandidate: isCandidate, share: share, unit: trial.unit)
         }
     }
 
@@ -126,7 +126,7 @@ extension RolloutEvidence {
         if isCandidate { spend.add(cost, at: trial.at) }
         guard let warmAt, trial.at >= warmAt else { return }
         if let dear = thresholds.dearNanoUSD { note(.dear, cost > dear, trial, place) }
-        self.cost.add(cost, isCandidate: isCandidate, share: place.share, unit: trial.bucket)
+        self.cost.add(cost, isCandidate: isCandidate, share: place.share, unit: trial.unit)
     }
 
     private mutating func noteFirst(failed: Bool, at: Int64) {
@@ -159,12 +159,5 @@ extension RolloutEvidence {
 extension StepEvidence {
     fileprivate mutating func update(_ isCandidate: Bool, _ change: (inout ArmEvidence) -> Void) {
         if isCandidate { change(&candidate) } else { change(&control) }
-    }
-}
-
-extension Trial {
-    /// Spreads trials over the buckets of `MeanDifference`: those of one unit into one, others by their time.
-    fileprivate var bucket: UInt32 {
-        unit ?? UInt32(truncatingIfNeeded: (UInt64(bitPattern: at) &* 0x9E37_79B9_7F4A_7C15) >> 32)
     }
 }

@@ -122,34 +122,3 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     /// What an ended rollout does not need: the units that it saw.
     mutating func forgetUnits() { (units, seen) = (UnitMemory(), SeenUnits()) }
 }
-
-extension FrozenThresholds {
-    /// Above this event rate a test that sees only events needs half as many requests again, so successes count too.
-    package static let frequentRate = 0.05
-    /// Answers from which the control's rate of bad answers is known well enough to plug in.
-    package static let minimumAnswers: Int64 = 20
-
-    /// Whether a guardrail has the threshold that it needs.
-    func allow(_ guardrail: Guardrail) -> Bool {
-        switch guardrail {
-        case .slow: slowMs != nil
-        case .slowMedian: medianMs != nil
-        case .slowFirstToken: ttftMs != nil
-        case .dear: dearNanoUSD != nil
-        case .errors, .badAnswers, .cost, .timeouts, .refusals, .schemaFailures: true
-        }
-    }
-
-    /// The plug-in rate for a guardrail's test; `nil` where events are rare or the rate is not known.
-    func controlRate(for guardrail: Guardrail) -> Double? {
-        switch guardrail {
-        case .errors, .timeouts, .refusals, .schemaFailures, .cost: nil
-        // By construction: the bounds are the control's 95th percentiles and its median.
-        case .slow, .slowFirstToken, .dear: Self.frequentRate
-        case .slowMedian: 0.5
-        case .badAnswers:
-            answers >= Self.minimumAnswers
-                ? badAnswerRate.flatMap { $0 > Self.frequentRate ? min($0, 0.95) : nil } : nil
-        }
-    }
-}

@@ -25,6 +25,7 @@ package final class Assembly: Sendable {
     let pool: PostgresPool
     let store: PostgresControlStore
     let driver: LoopDriver
+    let rehearsals: Rehearsals
     let metrics = MetricRegistry()
     let gateway: GatewayServer?
     let log: LocalLog?
@@ -50,6 +51,7 @@ package final class Assembly: Sendable {
         limits.connections = settings.state.connections
         pool = PostgresPool(postgres, limits: limits)
         store = PostgresControlStore(pool)
+        rehearsals = Rehearsals(store: store, control: settings.control)
         var driver = LoopDriver(
             loop: ControlLoop(settings: settings.control.loop), store: store,
             decisionIntervalMs: settings.control.decisionIntervalMs, recentMs: settings.control.recentMs)
@@ -145,6 +147,7 @@ package final class Assembly: Sendable {
             metrics.observe(.apiDuration, seconds, [.method: method])
         }
         hooks.checks = readinessChecks()
+        hooks.rehearse = { [rehearsals] route, actor in try await rehearsals.rehearse(route, by: actor) }
         if let log { hooks.append = { log.append($0) } }
         if let log, settings.eventLog.kind == .embedded {
             hooks.endOffsets = {

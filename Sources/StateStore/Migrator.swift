@@ -40,6 +40,7 @@ package struct Migration: Sendable {
         Migration(5, "backfills", PackageResources._005_backfills_sql),
         Migration(6, "rollouts", PackageResources._006_rollouts_sql),
         Migration(7, "evidence", PackageResources._007_evidence_sql),
+        Migration(8, "rehearsals", PackageResources._008_rehearsals_sql),
     ]
 }
 
@@ -130,9 +131,10 @@ package struct Migrator: Sendable {
     }
 
     private func missing(_ applied: [Int: String]) throws -> [Migration] {
-        if let newer = applied.keys.max(), newer > migrations.count {
+        let known = migrations.map(\.version).max() ?? 0
+        if let newer = applied.keys.max(), newer > known {
             throw TrimtabError(
-                "store.schema_newer", "The database is at schema \(newer), this program knows \(migrations.count).",
+                "store.schema_newer", "The database is at schema \(newer), this program knows \(known).",
                 remedy: "Use the program's version that made it, or a newer one.")
         }
         for migration in migrations {

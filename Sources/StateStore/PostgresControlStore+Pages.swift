@@ -37,7 +37,7 @@ extension PostgresControlStore {
     /// - Parameters:
     ///   - table: one with the columns `id` and `route`.
     ///   - state: the column that `query.state` is compared with.
-    private func page<Value: Sendable>(
+    func page<Value: Sendable>(
         _ query: PageQuery, of table: String, state: String, _ decode: @Sendable (PostgresRow) throws -> Value
     ) async throws -> [Value] {
         try await rows(

@@ -11,7 +11,11 @@ extension PostgresConnection {
     func routeState(_ route: RouteName, lock: Bool) async throws -> RouteState? {
         let found = try await query(
             """
-            SELECT t.*, r.document FROM routing_table t JOIN routes r ON r.name = t.route
+            SELECT t.*, r.document, h.at AS rehearsed_at, h.passed AS rehearsal_passed, h.terms AS rehearsal_terms
+            FROM routing_table t JOIN routes r ON r.name = t.route
+            LEFT JOIN LATERAL (
+                SELECT at, passed, terms FROM rehearsals WHERE route = t.route ORDER BY id DESC LIMIT 1
+            ) h ON true
             WHERE t.route = $1 \(lock ? "FOR UPDATE OF t" : "")
             """, [route])
         guard let row = found.first else { return nil }
@@ -32,7 +36,8 @@ extension PostgresConnection {
         return RouteState(
             route: settings, pointer: pointer, policies: Dictionary(policies.map { ($0.version, $0) }) { $1 },
             rollout: rollout, proposal: proposal, history: try await history(of: route),
-            latestVersion: try await latestVersion(route))
+            latestVersion: try await latestVersion(route),
+            rehearsal: try RehearsalVerdict(row))
     }
 
     func latestVersion(_ route: RouteName) async throws -> Int {

@@ -44,12 +44,15 @@ package struct MeanDifference: Codable, Sendable, Equatable {
     package private(set) var control = Moments()
     private var candidateSums = ArmSums()
     private var controlSums = ArmSums()
+    /// Whether any trial shares its unit with others.
+    private var isClustered = false
     /// Σh, in all and by bucket.
     private var overlap = 0.0
     private var bucketOverlap = Buckets()
 
     enum CodingKeys: String, CodingKey {
         case kind, centre, candidate, control, overlap
+        case isClustered = "clustered"
         case limit = "cap"
         case candidateSums = "candidate_sums"
         case controlSums = "control_sums"
@@ -69,10 +72,12 @@ package struct MeanDifference: Codable, Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - share: probability with which this trial went to the candidate, strictly between 0 and 1.
-    ///   - unit: hash of what assignment sticks to, good in its lowest bits.
-    package mutating func add(_ value: Double, isCandidate: Bool, share: Double, unit: UInt32) {
+    ///   - unit: hash of what assignment sticks to, good in its lowest bits; `nil` where the trial was assigned by itself.
+    package mutating func add(_ value: Double, isCandidate: Bool, share: Double, unit: UInt32?) {
         guard value.isFinite, share > 0, share < 1 else { return }
-        let kept = min(value, cap), bucket = Int(unit % UInt32(Self.bucketCount))
+        if unit != nil { isClustered = true }
+        let spread = unit ?? UInt32(truncatingIfNeeded: trials)
+        let kept = min(value, cap), bucket = Int(spread % UInt32(Self.bucketCount))
         if isCandidate {
             candidate.add(kept)
             candidateSums.add(kept - centre, weight: 1 - share, bucket: bucket)
@@ -93,6 +98,7 @@ package struct MeanDifference: Codable, Sendable, Equatable {
         control.merge(other.control)
         candidateSums.merge(other.candidateSums)
         controlSums.merge(other.controlSums)
+        isClustered = isClustered || other.isClustered
         overlap += other.overlap
         bucketOverlap.merge(other.bucketOverlap)
         return true
@@ -161,8 +167,10 @@ package struct MeanDifference: Codable, Sendable, Equatable {
         let n = Double(trials)
         let slope = (candidateSums.sum - factor * controlSums.sum) / overlap
         var variance = (candidateSums.sumOfSquares + factor * factor * controlSums.sumOfSquares) / n
-        guard let between = betweenBuckets(factor: factor, slope: slope) else { return nil }
-        variance = max(variance, between / n)
+        if isClustered {
+            guard let between = betweenBuckets(factor: factor, slope: slope) else { return nil }
+            variance = max(variance, between / n)
+        }
         if kind == .share {
             let floor = candidateSums.binomialFloor(candidate) + factor * factor * controlSums.binomialFloor(control)
             variance = max(variance, floor / n)

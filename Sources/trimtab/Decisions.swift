@@ -77,6 +77,7 @@ struct Decisions: AsyncParsableCommand {
         let head = Table.fields([
             ("id", decision["id"].text), ("route", decision["route"].text), ("at", Table.time(decision["at"])),
             ("status", decision["status"].text), ("decided by", decision["decided_by"].text),
+            ("waits for", decision["waits_for"].text),
             ("policy", decision["policy"].text), ("rollout", decision["rollout"].text),
             ("engine", decision["engine"].text), ("reason", decision["code"].text),
         ])

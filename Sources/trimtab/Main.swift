@@ -16,7 +16,9 @@ struct Trimtab: AsyncParsableCommand {
             CommandGroup(name: "Run", subcommands: [Demo.self, Serve.self, Migrate.self, Config.self, Simulate.self]),
             CommandGroup(
                 name: "Look and change",
-                subcommands: [Routes.self, Policies.self, Decisions.self, Rollouts.self, Prices.self, Stream.self]),
+                subcommands: [
+                    Routes.self, Policies.self, Decisions.self, Rollouts.self, Rehearse.self, Prices.self, Stream.self,
+                ]),
             CommandGroup(name: "Access", subcommands: [Keys.self, Tokens.self]),
             CommandGroup(name: "Other", subcommands: [PrintVersion.self]),
         ])

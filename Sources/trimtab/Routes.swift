@@ -91,6 +91,13 @@ struct Routes: AsyncParsableCommand {
         Column("tolerance", right: true) { $0["objective"]["quality"]["tolerance"].text },
     ]
 
+    private static func rehearsal(_ rehearsal: JSON) -> String {
+        guard rehearsal != .null else { return "none yet; `trimtab rehearse` makes one" }
+        let verdict = rehearsal["passed"] == .bool(true) ? "passed" : "not passed"
+        return ["\(verdict), \(Table.time(rehearsal["at"])).", rehearsal["missing"].text].filter { !$0.isEmpty }
+            .joined(separator: " ")
+    }
+
     private static func describe(_ route: JSON) -> String {
         let pointer = route["pointer"], objective = route["objective"]
         return Table.fields([
@@ -103,7 +110,7 @@ struct Routes: AsyncParsableCommand {
             ("bad below", route["bad_below"].text), ("allowed", route["allowed"].text),
             ("holdout", Table.percent(route["holdout"])),
             ("exploration", Table.percent(route["exploration"]["share"])), ("sticky", route["sticky"].text),
-            ("guardrails", route["guardrails"].text),
+            ("guardrails", route["guardrails"].text), ("rehearsal", rehearsal(route["rehearsal"])),
         ])
     }
 }

@@ -10,7 +10,7 @@ import Core
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
         GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, StreamKafkaBench.self,
-        RolloutBench.self, RivalsBench.self, LoopBench.self,
+        RolloutBench.self, DetectionBench.self, RivalsBench.self, RehearsalBench.self, LoopBench.self,
     ]
 
     static func main() async {
@@ -22,7 +22,7 @@ enum Main {
             exit(ExitStatus.usage.rawValue)
         }
         var figures: [Figure] = []
-        // `stream` runs `stream-kafka` too.
+        // `stream` runs `stream-kafka` too, and so on.
         let chosen = benchmarks.filter { one in wanted.contains { one.name == $0 || one.name.hasPrefix("\($0)-") } }
         for benchmark in chosen {
             do {

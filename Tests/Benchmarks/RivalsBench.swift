@@ -1,4 +1,3 @@
-import Foundation
 import RolloutComparison
 import Statistics
 
@@ -10,8 +9,7 @@ enum RivalsBench: Benchmark {
     private static let usualRuns = 200
 
     static func run() async throws -> [Figure] {
-        let asked = ProcessInfo.processInfo.environment["TRIMTAB_BENCH_RUNS"].flatMap(Int.init)
-        let study = RolloutStudy(RolloutStudy.Entry.rivals, runs: max(1, asked ?? usualRuns))
+        let study = RolloutStudy([.ours] + RolloutStudy.Entry.rivals, runs: RolloutBench.runs(usualRuns))
         var results: [StudyResult] = []
         for scenario in RolloutScenario.harmless + RolloutScenario.harmful { results += await study.run(scenario) }
         print(StudyTable(results).markdown)

@@ -1,16 +1,19 @@
 import Core
+import Foundation
 import Policy
+import RolloutComparison
 import Rollouts
 import Simulation
+import Statistics
 
 /// How often a harmless change is rolled back, and after how many answers a real regression is stopped.
 enum RolloutBench: Benchmark {
     static let name = "rollouts"
-    private static let harmlessRuns: UInt64 = 200
     private static let requests = 100_000
 
     static func run() async throws -> [Figure] {
-        var figures = [try harmless()]
+        var figures = await harmless()
+        figures.append(update())
         guard let folder = RecordedData.folder else {
             print("recorded cases skipped: no recorded data (set TRIMTAB_TEST_DATA)")
             return figures
@@ -20,27 +23,50 @@ enum RolloutBench: Benchmark {
         return figures
     }
 
-    /// The same model on both sides, every guardrail on, held at its last step until the requests are used up. The very
-    /// same: two models with equal settings answer a finite set of prompts differently, and 100,000 requests show it.
-    private static func harmless() throws -> Figure {
-        guard let model = ModelCatalog.builtIn.first, let name = RouteName("aa") else {
-            return .init(name: "", value: 0, unit: "")
+    /// How many runs a study makes: `usual`, unless `TRIMTAB_BENCH_RUNS` says otherwise.
+    static func runs(_ usual: Int) -> Int {
+        max(1, ProcessInfo.processInfo.environment["TRIMTAB_BENCH_RUNS"].flatMap(Int.init) ?? usual)
+    }
+
+    /// Nothing is worse, and every one of 100,000 requests is a look with ten guardrails: along a ramp from 1 to 50 %,
+    /// while everything drifts up by 30 %, with users that keep their arm and differ from each other, or without.
+    private static func harmless() async -> [Figure] {
+        let study = RolloutStudy([.ours], runs: runs(2_000))
+        var figures: [Figure] = []
+        for keys in [nil, 200, 2_000, 20_000] {
+            var traffic = RolloutScenario.usual
+            traffic.drift = 0.3
+            traffic.steps = [0.01, 0.05, 0.1, 0.25, 0.5].map { .init(share: $0, requests: requests / 5) }
+            traffic.sticky = keys.map { RolloutTraffic.Sticky(keys: $0) }
+            let name = keys.map { "\($0)_keys" } ?? "by_request"
+            for result in await study.run(RolloutScenario("A/A, \(name)", traffic)) {
+                print(
+                    "A/A, ramp and drift, \(name): rolled back \(StudyTable.share(result.wrong)) of \(result.tally.runs)"
+                )
+                figures.append(
+                    Figure(name: "rollout.aa.\(name)", value: result.wrong.rate ?? .nan, unit: "share rolled back"))
+                figures.append(
+                    Figure(
+                        name: "rollout.aa.\(name).upper", value: result.wrong.clopperPearson().upperBound,
+                        unit: "share, upper end of the 95 % interval"))
+            }
         }
-        var trial = RolloutTrial(route: Route(name: name), control: model, candidate: model)
-        trial.plan.minStepMs = 0
-        trial.plan.objectiveCycleMs = .max
-        var ended = 0
-        for seed in 1...harmlessRuns {
-            let result = try trial.run(limit: requests, seed: seed)
-            guard !result.phase.isActive else { continue }
-            ended += 1
-            print("A/A seed \(seed): \(result.phase) after \(result.requests) requests")
-        }
-        let rate = Double(ended) / Double(harmlessRuns)
-        print(
-            "A/A: \(ended) of \(harmlessRuns) runs of \(requests) requests rolled back; bound alpha \(trial.route.guardrails.alpha)"
-        )
-        return Figure(name: "rollout.aa.false_rate", value: rate, unit: "share")
+        return figures
+    }
+
+    /// One request's outcome into all evidence, and one look at all of it.
+    private static func update() -> Figure {
+        var traffic = RolloutScenario.usual
+        traffic.sticky = .init(keys: 20_000)
+        var source = RolloutTraffic(traffic, seed: 1)
+        var rule = EvidenceRule(isSticky: true)
+        rule.prepare(history: source.history(10_000))
+        var trials: [RolloutTraffic.Trial] = []
+        while let trial = source.next() { trials.append(trial) }
+        let start = CPUClock.now()
+        for trial in trials { _ = rule.observe(trial) }
+        let each = (CPUClock.now() - start) / Double(trials.count)
+        return Figure(name: "rollout.update_and_look", value: each * 1e6, unit: "µs of CPU a request (goal ≤ 2)")
     }
 
     /// gpt-4o from May to August 2024 in prompt mode: 0.786 to 0.264. One guardrail, 5 % of the traffic.

@@ -222,7 +222,7 @@ import Testing
             let guardrails = try #require(try reply.json()["guardrails"] as? [[String: Any]])
             let bad = try #require(guardrails.first { $0["guardrail"] as? String == "bad_answers" })
             let (logE, limit) = (try #require(bad["log_e"] as? Double), try #require(bad["log_limit"] as? Double))
-            #expect(abs(limit + log(0.01 * 0.2 / 0.9)) < 1e-9)
+            #expect(abs(limit + log(0.01 * 0.1 / 0.92)) < 1e-9)
             #expect(try #require(bad["progress"] as? Double) == min(1, max(0, logE / limit)))
             #expect((bad["candidate"] as? [String: Any])?["trials"] as? Int == 200)
             #expect((bad["candidate"] as? [String: Any])?["events"] as? Int == 20)

@@ -152,6 +152,26 @@ enum Fixture {
         return decision
     }
 
+    static func rehearsal(of route: Route) -> RehearsalReport {
+        let scores = RehearsalFault.allCases.map { fault in
+            var score = RehearsalScore(fault: fault, outcome: .caught)
+            switch fault {
+            case .none:
+                (score.outcome, score.candidateRequests, score.requests) = (.unharmed, 7_100, 60_000)
+                (score.milliseconds, score.detail) = (30_000_000, "Not rolled back.")
+            case .priceRise: (score.outcome, score.detail) = (.unseen, "No price of its models is known.")
+            default:
+                (score.candidateRequests, score.requests, score.extraFailures) = (154, 15_400, 6)
+                (score.milliseconds, score.detail) = (7_700_000, "Rolled back: guardrail errors.")
+            }
+            if fault == .errorRise, route.guardrails[.errors] == 0 { score.outcome = .missed }
+            return score
+        }
+        return RehearsalReport(
+            id: id(11), route: route.name, at: now, engine: "1 x86_64", seed: 1, stable: 1, candidate: 2,
+            terms: RehearsalTerms(route), traffic: "as measured over 9000 requests", scores: scores)
+    }
+
     static func finding() -> Finding {
         Finding(
             id: id(2), at: start + 290_000, analyzer: .cost, code: "cost.cheaper_target", route: routeID,

@@ -18,6 +18,7 @@ final class FixtureStore: ControlStore, AdminStore {
         var rollouts: [Rollout] = []
         var findings: [Finding] = []
         var audit: [AuditEntry] = []
+        var rehearsals: [RehearsalReport] = []
         var keys: [VirtualKey] = []
         var tokens: [OperatorToken] = []
         var gateways: [GatewayStatus] = []
@@ -108,6 +109,15 @@ final class FixtureStore: ControlStore, AdminStore {
     }
     func audit(_ query: PageQuery) async throws -> [AuditEntry] {
         page(content.withLock { $0.audit }, query, id: \.id) { query.state == nil || $0.action == query.state }
+    }
+    func keep(_ report: RehearsalReport, by actor: String) async throws {
+        edit { content in
+            content.rehearsals.append(report)
+            content.states[report.route]?.rehearsal = RehearsalVerdict(report)
+        }
+    }
+    func rehearsals(_ query: PageQuery) async throws -> [RehearsalReport] {
+        page(content.withLock { $0.rehearsals }, query, id: \.id) { query.route == nil || $0.route == query.route }
     }
 
     func keys() async throws -> [VirtualKey] { content.withLock { $0.keys } }

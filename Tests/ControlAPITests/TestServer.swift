@@ -56,6 +56,14 @@ struct TestServer: Sendable {
         hooks.endOffsets = { [0: 120] }
         if hasLog { hooks.append = { event in appended.events.withLock { $0.append(event) } } }
         hooks.checks.append(.init("store", isRequired: true) { await store.ping() })
+        hooks.rehearse = { route, actor in
+            guard let state = try await store.state(of: route), state.rehearsal == nil else {
+                throw TrimtabError("rehearsal.busy", "A rehearsal is running.", remedy: "Try again in some seconds.")
+            }
+            let report = Fixture.rehearsal(of: state.route)
+            try await store.keep(report, by: actor)
+            return report
+        }
         let api = ControlAPI(
             store: store, records: records, commands: commands, feedback: commands, hasher: hasher, settings: settings,
             hooks: hooks)

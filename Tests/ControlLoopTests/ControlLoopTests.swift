@@ -16,9 +16,10 @@ struct World {
     let route: RouteName
     var driver: LoopDriver
 
-    init(autonomy: Route.Autonomy = .auto) async throws {
+    init(autonomy: Route.Autonomy = .auto, requireRehearsal: Bool = false) async throws {
         route = try #require(RouteName("chat"))
         var settings = ControlSettings(engine: "test")
+        settings.requireRehearsal = requireRehearsal
         settings.plan.steps = [0.05, 0.5, 1]
         settings.plan.minStepMs = 1_000
         settings.plan.minStepRequests = 50

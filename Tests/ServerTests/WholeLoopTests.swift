@@ -99,6 +99,10 @@ import Testing
         #expect(rolledBack["decision"] == nil, "a person started it")
         #expect((rolledBack["detail"] as? String)?.hasPrefix("Rolled back") == true)
 
+        // It acted by itself because its guardrails had been tried first.
+        let rehearsals = try #require(try await demo.items("/api/v1/routes/support-chat/rehearsals"))
+        #expect(rehearsals.last?["passed"] as? Bool == true)
+
         let decision = try #require(promoted["decision"] as? String)
         let rationale = try await demo.get("/api/v1/decisions/\(decision)")?["rationale"] as? String
         #expect(rationale?.isEmpty == false)

@@ -208,6 +208,33 @@ struct ControlStoreContractTests {
     }
 
     @Test(arguments: Kind.allCases)
+    func theNewestRehearsalsAreKeptAndTheLatestCounts(kind: Kind) async throws {
+        let (store, name) = try await withRoute(kind)
+        #expect(try await store.state(of: name)?.rehearsal == nil)
+        var ids = IDs()
+        var reports: [RehearsalReport] = []
+        for number in 0..<(RehearsalReport.keptPerRoute + 3) {
+            let report = try Sample.rehearsal(ids.next(), at: Sample.now + Int64(number), passed: number % 2 == 0)
+            try await store.keep(report, by: "ann")
+            reports.append(report)
+        }
+        let latest = try #require(reports.last)
+        #expect(try await store.state(of: name)?.rehearsal == RehearsalVerdict(latest))
+        let kept = try await store.rehearsals(PageQuery(route: name, limit: 500))
+        #expect(kept == reports.suffix(RehearsalReport.keptPerRoute).reversed())
+        let page = try await store.rehearsals(PageQuery(before: kept[1].id, limit: 2))
+        #expect(page.map(\.id) == kept[2...3].map(\.id))
+        #expect(try await store.rehearsals(PageQuery(route: "other".routeName)).isEmpty)
+        let entry = try #require(try await store.audit(PageQuery(state: "route.rehearse", limit: 1)).first)
+        #expect(entry.actor == "ann" && entry.subject == latest.id.description && entry.detail == latest.summary)
+        let stray = try Sample.rehearsal(ids.next(), at: Sample.now, passed: true, route: "none")
+        let missing = await #expect(throws: TrimtabError.self) { try await store.keep(stray, by: "ann") }
+        #expect(missing?.code == "store.no_route")
+        try await store.delete(name, by: "ann", now: Sample.now)
+        #expect(try await store.rehearsals(PageQuery()).isEmpty)
+    }
+
+    @Test(arguments: Kind.allCases)
     func keysAndTokensAreUniqueAndRevocable(kind: Kind) async throws {
         let store = try await kind.make()
         let key = VirtualKey(name: "web", project: "shop", digest: "aa", createdAt: 1)

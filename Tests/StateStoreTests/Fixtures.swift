@@ -60,6 +60,20 @@ enum Sample {
             outcome: outcome)
     }
 
+    static func rehearsal(_ id: UUIDv7, at: Int64, passed: Bool, route name: String = "support") throws
+        -> RehearsalReport
+    {
+        let route = try route(name)
+        let scores = RehearsalFault.allCases.map { fault in
+            var score = RehearsalScore(fault: fault, outcome: fault == .none ? .unharmed : passed ? .caught : .missed)
+            (score.requests, score.milliseconds, score.endedBy) = (5_000, 50_000, "guardrail errors")
+            return score
+        }
+        return RehearsalReport(
+            id: id, route: route.name, at: at, engine: "1 x86_64", seed: .max, stable: 1, candidate: nil,
+            terms: RehearsalTerms(route), traffic: "made up", scores: scores)
+    }
+
     static func finding(_ id: UUIDv7, code: String = "cost.rise", model: String? = "openai/gpt-4o") -> Finding {
         Finding(
             id: id, at: now, analyzer: .cost, code: code, route: "support", modelKey: model, statement: "Dearer.",

@@ -131,7 +131,8 @@ export function rollout(data, act) {
   const one = rollouts.find((rollout) => rollout.active) ?? rollouts[0];
   if (!one) {
     return [h("div", { class: "head" }, title), empty("No rollout yet. A decision starts one by itself when the route's "
-      + "autonomy is auto; you start one with ", h("code", {}, "trimtab rollouts start ROUTE --policy N --reason …"), ".")];
+      + "autonomy is auto and its rehearsal has passed; you start one with ",
+      h("code", {}, "trimtab rollouts start ROUTE --policy N --reason …"), ".")];
   }
   const button = (verb, label, danger) => h("button", { type: "button", "data-key": `rollout-${verb}`,
     class: danger ? "danger" : null, disabled: !canWrite, title: canWrite ? null : "Needs an operator's token",
@@ -228,6 +229,7 @@ export function decisions({ list, details, canWrite }, act, open) {
           `${one.code.replaceAll("_", " ")} · ${one.status}`)),
         h("span", { class: "gist" }, one.rationale)),
       h("div", { class: "body" }, h("p", { class: "prose" }, one.rationale),
+        one.status === "proposed" && one.waits_for ? h("p", { class: "prose" }, one.waits_for) : null,
         one.status === "proposed" ? h("p", { class: "head" }, ["approve", "reject"].map((verb) =>
           h("button", { type: "button", disabled: !canWrite, "data-key": `${verb}-${one.id}`,
             onclick: () => act(verb, one) }, verb === "approve" ? "Approve and roll out" : "Reject"))) : null,

@@ -73,6 +73,7 @@ struct DecisionView: Encodable {
         case alternatives, input
         case decidedBy = "decided_by"
         case decidedAt = "decided_at"
+        case waitsFor = "waits_for"
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -88,6 +89,7 @@ struct DecisionView: Encodable {
         try container.encodeIfPresent(decision.rollout, forKey: .rollout)
         try container.encodeIfPresent(decision.decidedBy, forKey: .decidedBy)
         try container.encodeIfPresent(decision.decidedAt, forKey: .decidedAt)
+        try container.encodeIfPresent(decision.waitsFor, forKey: .waitsFor)
         switch decision.outcome.action {
         case .none: try container.encode("none", forKey: .action)
         case .change(let candidate):

@@ -74,7 +74,7 @@ private struct RouteView: Encodable {
     init(_ state: RouteState) { self.state = state }
 
     enum CodingKeys: String, CodingKey {
-        case pointer, rollout, proposal
+        case pointer, rollout, proposal, rehearsal
         case latestVersion = "latest_version"
     }
 
@@ -85,6 +85,16 @@ private struct RouteView: Encodable {
         try container.encodeIfPresent(state.rollout?.id, forKey: .rollout)
         try container.encodeIfPresent(state.proposal?.id, forKey: .proposal)
         try container.encode(state.latestVersion, forKey: .latestVersion)
+        try container.encodeIfPresent(
+            state.rehearsal.map { Rehearsed(at: $0.at, passed: $0.passed, missing: state.missingRehearsal) },
+            forKey: .rehearsal)
+    }
+
+    private struct Rehearsed: Encodable {
+        let at: Int64
+        let passed: Bool
+        /// Why it does not let `autonomy: auto` act.
+        let missing: String?
     }
 }
 
@@ -112,5 +122,6 @@ struct RouteBody: RequestBody {
         "guardrails": .object(
             Dictionary(uniqueKeysWithValues: (["alpha"] + Guardrail.allCases.map(\.rawValue)).map { ($0, .value) })),
         "pointer": .value, "rollout": .value, "proposal": .value, "latest_version": .value,
+        "rehearsal": .value,
     ])
 }

@@ -45,6 +45,7 @@ struct DemoTraffic: Service {
             group.addTask { _ = try await runner.run() }
             group.addTask { try await report(replay) }
             group.addTask { try await tryBadUpgrade(control) }
+            group.addTask { await rehearse() }
             // The replay ends when it is told to; the report goes on until then.
             try await group.waitForAll()
         }
@@ -71,6 +72,22 @@ struct DemoTraffic: Service {
                 return
             } catch let error as TrimtabError { say(error.summary) }
         }
+    }
+
+    /// Before the loop may act by itself; the scenario knows what the traffic is going to be like.
+    private func rehearse() async {
+        do {
+            let stable = try await assembly.store.state(of: scenario.route.name)?.stable?.targets.first?.modelKey
+            let model = scenario.allModels.first { $0.key == stable ?? scenario.start }
+            let report = try await assembly.rehearsals.rehearse(
+                scenario.route.name, by: "demo", traffic: model.map { RehearsalTraffic($0, scenario.traffic) })
+            let spent = report.scores.filter { $0.outcome == .caught }.map {
+                "\($0.fault.rawValue) \($0.candidateRequests)"
+            }
+            say(
+                "\(report.passed ? "✔" : "✖") Rehearsal: \(report.summary). Canary requests until rollback: "
+                    + spent.joined(separator: ", ") + ".")
+        } catch { say("✖ Rehearsal: \((error as? TrimtabError)?.summary ?? "\(error)")") }
     }
 
     private static let pauseBeforeUpgrade = 5.0

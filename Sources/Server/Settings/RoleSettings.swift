@@ -76,6 +76,9 @@ package struct ControlRoleSettings: Sendable {
             "How long a gateway serves a candidate without hearing from the control plane.")
         loop.maxActive = try rollouts.int(
             "max_active", default: loop.maxActive, 1...1_000, "Rollouts that may run at once, over all routes.")
+        loop.requireRehearsal = try rollouts.bool(
+            "require_rehearsal", default: loop.requireRehearsal,
+            "Whether autonomy auto acts only once `trimtab rehearse` has passed.")
         loop.retryCooldownMs = try rollouts.seconds(
             "retry_cooldown_s", defaultMs: loop.retryCooldownMs, 0...604_800,
             "Rest between a rollout's end and a new attempt at the same change.")

@@ -1,6 +1,7 @@
 package import ControlLoop
 import Core
-import Policy
+package import Policy
+package import Rollouts
 import Statistics
 import StreamProcessing
 import Telemetry
@@ -39,6 +40,8 @@ package struct VirtualWorld {
         spanStart = settings.startMs
         store = InMemoryControlStore()
         var control = settings.control
+        // A world is a rehearsal itself.
+        control.requireRehearsal = false
         control.catalog = settings.models.map { Target(modelKey: $0.key) }
         driver = LoopDriver(
             loop: ControlLoop(settings: control), store: store, decisionIntervalMs: settings.decisionIntervalMs,
@@ -158,12 +161,19 @@ package struct VirtualWorld {
                 let policy = RoutingPolicy.simulated(
                     route: settings.route.name, model: rollout.model, fallbacks: settings.firstPolicy.fallbacks,
                     reason: rollout.reason)
-                let version = try await store.create(policy, now: now).version
-                _ = try await driver.handle(
-                    .startRollout(RolloutRequest(policy: version, goal: rollout.goal, reason: rollout.reason)),
-                    route: settings.route.name, by: Self.actor, now: now, seed: ids.next())
-                await refreshTable()
+                try await startRollout(of: policy, goal: rollout.goal, reason: rollout.reason)
             }
         }
+    }
+
+    /// Somebody starts a canary of a policy that is new.
+    ///
+    /// - Throws: what the control loop says against it.
+    package mutating func startRollout(of policy: RoutingPolicy, goal: RolloutPlan.Goal, reason: String) async throws {
+        let version = try await store.create(policy, now: now).version
+        _ = try await driver.handle(
+            .startRollout(RolloutRequest(policy: version, goal: goal, reason: reason)),
+            route: settings.route.name, by: Self.actor, now: now, seed: ids.next())
+        await refreshTable()
     }
 }

@@ -40,9 +40,9 @@ package struct EvidenceRule: RolloutRule {
         return if case .end = rollout?.evaluate(now: trial.atMs) { .rollBack } else { .carryOn }
     }
 
-    /// Which guardrail was first; `nil` before one.
-    package var reason: EndReason? {
-        if case .end(let reason) = rollout?.evaluate(now: 0) { reason } else { nil }
+    /// Why it would roll back now, in words; `nil` if it would not.
+    package var reason: String? {
+        if case .end(let reason) = rollout?.evaluate(now: 0) { reason.detail } else { nil }
     }
 }
 

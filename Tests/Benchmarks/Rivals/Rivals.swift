@@ -1,6 +1,19 @@
 import Foundation
+package import Policy
 
 extension RolloutStudy.Entry {
+    /// What a route has without a setting: ten guardrails, looked at after every request.
+    package static let ours = RolloutStudy.Entry("ours, ten guardrails", watches: Set(Harm.allCases)) {
+        EvidenceRule(isSticky: $0.traffic.sticky != nil)
+    }
+
+    /// A single guardrail with all of alpha.
+    package static func ours(only guardrail: Guardrail) -> RolloutStudy.Entry {
+        .init("ours, \(guardrail.rawValue) alone", watches: Set(Harm.allCases)) {
+            EvidenceRule(.init(only: [guardrail: 1]), isSticky: $0.traffic.sticky != nil)
+        }
+    }
+
     /// The rules of other products, each as documented, and where its documented limit does not fit the traffic also
     /// with limits that an operator who knows the traffic would set.
     package static let rivals: [RolloutStudy.Entry] = [
