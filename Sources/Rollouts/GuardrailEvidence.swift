@@ -13,22 +13,26 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
     /// Every trial that was assigned by itself, of events so frequent that a test of events alone would waste half of
     /// what the trials tell; `nil` for rare ones.
     package private(set) var outcomes: OutcomeTest?
+    /// The log of the e-value at which the candidate is rolled back.
+    package let logLimit: Double
+    /// Natural logarithm of the e-value of the two tests together: their trials are different ones, so the product of
+    /// their e-values is one. Kept, because a look is more frequent than an event.
+    package private(set) var logEValue = 0.0
 
     /// - Parameter controlRate: the control's event rate before the start, where events are frequent.
     package init(guardrail: Guardrail, alpha: Double, controlRate: Double?) {
         self.guardrail = guardrail
         self.alpha = alpha
+        logLimit = -logarithm(alpha)
         outcomes = controlRate.map { OutcomeTest(controlRate: $0) }
     }
-
-    /// Of the two tests together: their trials are different ones, so the product of their e-values is one.
-    var logEValue: Double { events.logE + (outcomes?.logE ?? 0) }
 
     /// Counts one event. What is known of repeated units is the caller's.
     mutating func addEvent(isCandidate: Bool, share: Double) {
         events.add(
             EventSplit.Stratum(
                 share: share, candidateEvents: isCandidate ? 1 : 0, controlEvents: isCandidate ? 0 : 1))
+        weigh()
     }
 
     /// Counts one trial that was assigned by itself.
@@ -40,7 +44,13 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
         }
     }
 
-    mutating func endBlock() { outcomes?.endBlock() }
+    /// Ends a block of frequent events.
+    mutating func endBlock() {
+        guard outcomes?.endBlock() == true else { return }
+        weigh()
+    }
+
+    private mutating func weigh() { logEValue = events.logE + (outcomes?.logE ?? 0) }
 }
 
 extension GuardrailEvidence {
@@ -54,6 +64,7 @@ extension GuardrailEvidence {
             alpha: try c.decode(Double.self, forKey: .alpha), controlRate: nil)
         events = EventSplit(strata: try c.decodeIfPresent([EventSplit.Stratum].self, forKey: .events) ?? [])
         outcomes = try c.decodeIfPresent(OutcomeTest.self, forKey: .outcomes)
+        weigh()
     }
 
     package func encode(to encoder: any Encoder) throws {

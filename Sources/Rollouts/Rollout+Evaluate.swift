@@ -1,5 +1,5 @@
 import Core
-package import Policy
+import Policy
 import Statistics
 
 /// What the evidence says at one look. Verdicts are never collapsed: holding is not failing, no data is not good.
@@ -24,10 +24,7 @@ extension Rollout {
     /// its own: twice its length.
     package func evaluate(now: Int64) -> RolloutVerdict {
         guard let step = phase.step else { return .hold("It is over: \(phase.name).") }
-        if let broken = evidence.findings.first(where: { $0.isShown && role(of: $0.guardrail) == .guardrail }) {
-            return .end(.guardrail(broken.guardrail))
-        }
-        if let fast = fastLane() { return .end(fast) }
+        if let harm = evidence.shownHarm(under: plan.goal) { return .end(harm) }
         let isPaused = if case .paused = phase { true } else { false }
         let isOver =
             plan.isWatch(step) && !isPaused
@@ -45,31 +42,6 @@ extension Rollout {
         return step + 1 < plan.servedSteps ? .stepPassed : .promote
     }
 
-    /// What a guardrail does when its test reaches its limit. Who promised better answers may have said nothing of their
-    /// price: that is a trade, and a person's to make.
-    package func role(of guardrail: Guardrail) -> GuardrailRole {
-        switch guardrail {
-        case .cost, .dear: plan.goal == .better ? .signal : .guardrail
-        default: .guardrail
-        }
-    }
-
-    /// What needs no statistics: 3 failures of the first 3 requests or 6 of 20 while the control is healthy, and a
-    /// candidate that alone spends three times what the whole route may.
-    private func fastLane() -> EndReason? {
-        if let budget = evidence.thresholds.budgetPerMinute, evidence.spend.dearestMinuteNanoUSD > 3 * budget {
-            return .overspent(usd: evidence.spend.dearestMinuteNanoUSD / 1e9, budgetUSD: budget / 1e9)
-        }
-        let first = evidence.firstRequests
-        guard first.failures >= 3 else { return nil }
-        let control = evidence.totals.control
-        // Without control traffic there is nothing that speaks for the candidate: act.
-        guard control.requests == 0 || Double(control.failures) < 0.05 * Double(control.requests) else { return nil }
-        let allFailed = first.failures == first.requests
-        let manyFailed = first.failures >= 6 && 10 * first.failures >= 3 * first.requests
-        return allFailed || manyFailed ? .fastLane(failures: Int(first.failures), of: Int(first.requests)) : nil
-    }
-
     private func missingForStep(_ step: Int, now: Int64) -> String? {
         let waited = now - stepStartedAt
         let wanted = plan.isWatch(step) ? plan.watchMs : plan.minStepMs
@@ -80,7 +52,7 @@ extension Rollout {
             return "Step \(step + 1) has \(requests) of \(plan.minStepRequests) candidate requests."
         }
         if let reason = faultyAssignment(seen) ?? exhaustedQuota(seen) { return reason }
-        if let near = evidence.findings.first(where: { $0.isNear && role(of: $0.guardrail) == .guardrail }) {
+        if let near = evidence.findings.first(where: { $0.isNear && plan.goal.role(of: $0.guardrail) == .guardrail }) {
             return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit."
         }
         guard plan.weight(step: step) >= 0.25 || plan.kind == .shadow, !isControlBroken(seen) else { return nil }
@@ -155,7 +127,7 @@ extension Rollout {
         if now - quarter < plan.objectiveCycleMs {
             return "At 25 % or more for \((now - quarter) / 1000) of \(plan.objectiveCycleMs / 1000) s."
         }
-        if let signal = evidence.findings.first(where: { $0.isShown && role(of: $0.guardrail) == .signal }) {
+        if let signal = evidence.findings.first(where: { $0.isShown && plan.goal.role(of: $0.guardrail) == .signal }) {
             return "A trade: \(signal.guardrail.subject) went up. A person promotes it or not."
         }
         switch plan.goal {
@@ -171,41 +143,6 @@ extension Rollout {
             }
             return least > 0 ? nil : "Not yet shown to be better."
         }
-    }
-}
-
-/// What a guardrail does when its test reaches its limit.
-package enum GuardrailRole: String, Codable, Sendable {
-    /// Rolls back.
-    case guardrail
-    /// Holds the promotion until a person has decided.
-    case signal
-}
-
-/// How far one guardrail's evidence is.
-package struct GuardrailFinding: Sendable, Equatable {
-    package var guardrail: Guardrail
-    package var alpha: Double
-    /// Natural logarithm of the e-value.
-    package var logE: Double
-
-    /// The log of the e-value at which it acts.
-    package var logLimit: Double { -logarithm(alpha) }
-    package var isShown: Bool { logE >= logLimit }
-    /// Within a tenth of its limit.
-    package var isNear: Bool { logE >= logLimit - logarithm(10) }
-}
-
-extension RolloutEvidence {
-    /// Every guardrail's evidence, in the order of `Guardrail.allCases`.
-    package var findings: [GuardrailFinding] {
-        var found = guardrails.map { GuardrailFinding(guardrail: $0.guardrail, alpha: $0.alpha, logE: $0.logEValue) }
-        if let costAlpha {
-            let logE = cost.difference?.logE(alpha: costAlpha) ?? 0
-            let place = found.firstIndex { $0.guardrail.ordinal > Guardrail.cost.ordinal } ?? found.count
-            found.insert(GuardrailFinding(guardrail: .cost, alpha: costAlpha, logE: logE), at: place)
-        }
-        return found
     }
 }
 

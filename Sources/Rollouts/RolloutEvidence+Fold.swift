@@ -145,7 +145,7 @@ extension RolloutEvidence {
     /// Counts a trial of a guardrail: whole for display, and for its test once for each unit.
     private mutating func note(_ guardrail: Guardrail, _ isEvent: Bool, _ trial: Trial, _ place: Place) {
         steps[place.index].update(place.isCandidate) { $0.counts.add(guardrail, events: isEvent ? 1 : 0) }
-        guard let test = guardrails.firstIndex(where: { $0.guardrail == guardrail }) else { return }
+        guard let test = indexOfTest(guardrail) else { return }
         guard let unit = trial.unit else {
             guardrails[test].addTrial(isEvent: isEvent, isCandidate: place.isCandidate, share: place.share)
             return

@@ -29,6 +29,8 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     var seen = SeenUnits()
     /// Candidate requests so far.
     var candidateRequests: Int64 = 0
+    /// For each guardrail its place in `guardrails`; -1 for none.
+    private var places: [Int] = []
     /// When costs begin to count; `nil` before the first candidate request.
     var warmAt: Int64?
 
@@ -82,6 +84,16 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
                 GuardrailEvidence(
                     guardrail: guardrail, alpha: alpha, controlRate: thresholds.controlRate(for: guardrail)))
         }
+        places = Self.places(of: guardrails)
+    }
+
+    private static func places(of guardrails: [GuardrailEvidence]) -> [Int] {
+        Guardrail.allCases.map { one in guardrails.firstIndex { $0.guardrail == one } ?? -1 }
+    }
+
+    func indexOfTest(_ guardrail: Guardrail) -> Int? {
+        let place = places[guardrail.ordinal]
+        return place >= 0 ? place : nil
     }
 
     /// Of what was stored in an earlier form the counts are read; its tests begin anew.
@@ -109,6 +121,7 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
         seen = try c.decodeIfPresent(SeenUnits.self, forKey: .seen) ?? seen
         candidateRequests = try c.decodeIfPresent(Int64.self, forKey: .candidateRequests) ?? 0
         warmAt = try c.decodeIfPresent(Int64.self, forKey: .warmAt)
+        places = Self.places(of: guardrails)
     }
 
     /// All steps together, for display and for the fast lane's look at the control.

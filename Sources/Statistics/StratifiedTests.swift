@@ -194,16 +194,20 @@ package struct OutcomeTest: Codable, Sendable, Equatable {
     }
 
     /// Ends the block, if it has trials of both arms; else it goes on.
-    package mutating func endBlock() {
+    ///
+    /// - Returns: whether it ended.
+    @discardableResult
+    package mutating func endBlock() -> Bool {
         let candidate = open.candidateEvents + open.candidateNonEvents
         let control = open.controlEvents + open.controlNonEvents
-        guard candidate > 0, control > 0 else { return }
+        guard candidate > 0, control > 0 else { return false }
         let test = SequentialTest.armGivenOutcome(controlRate: controlRate)
         let share = Double(candidate) / Double(candidate + control)
         for (index, increment) in test.increments(open, candidateShare: share).enumerated() {
             sums[index] += increment
         }
         open = TwoArmCounts(candidateEvents: 0, controlEvents: 0)
+        return true
     }
 
     /// ln of the evidence that the candidate's event rate is above the control's; at ln(1 / alpha) it is shown.

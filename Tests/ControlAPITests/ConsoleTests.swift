@@ -23,7 +23,7 @@ import Testing
             #expect(said.contains("data-ready=\"true\""), "\(said.suffix(3_000))")
             for text in [
                 "<b>sim/strong-1</b> serves support-chat", "v2 gets 25 % of the traffic", "v1 → v2", "progressing",
-                "Bad answers", "18 of 450", "1.65 (0.53–3.37)", "Move to sim/cheap-1",
+                "Bad answers", "1.8 of 920", "1.65 (0.50–3.37)", "Move to sim/cheap-1",
                 "would cost 92 % less than sim/strong-1 on this traffic.", "strong-1 (now)", "$3.1", "$0.26",
             ] { #expect(said.contains(text), "\(text) is missing") }
             #expect(!said.contains(":CONSOLE"), "\(said.split(separator: "\n").filter { $0.contains(":CONSOLE") })")

@@ -70,7 +70,7 @@ struct EvidenceView: Encodable {
             guardrail = finding.guardrail
             subject = finding.guardrail.subject
             statement = finding.guardrail.statement
-            role = rollout.role(of: finding.guardrail)
+            role = rollout.plan.goal.role(of: finding.guardrail)
             alpha = finding.alpha
             (logE, logLimit) = (finding.logE, finding.logLimit)
             progress = logLimit > 0 ? min(1, max(0, logE / logLimit)) : 0

@@ -1,4 +1,3 @@
-import Core
 package import Policy
 import Rollouts
 import Statistics
@@ -10,40 +9,33 @@ import Telemetry
 package struct EvidenceRule: RolloutRule {
     private let guardrails: Route.Guardrails
     private let isSticky: Bool
-    private var rollout: Rollout?
+    private var evidence: RolloutEvidence
 
     package init(_ guardrails: Route.Guardrails = .init(), isSticky: Bool) {
         self.guardrails = guardrails
         self.isSticky = isSticky
+        evidence = RolloutEvidence(thresholds: FrozenThresholds([]), guardrails: guardrails)
     }
 
     package mutating func prepare(history: [RolloutTraffic.Trial]) {
-        var plan = RolloutPlan()
-        (plan.minStepMs, plan.deadlineMs) = (.max, .max)
-        guard let route = RouteName("study") else { return }
-        rollout = Rollout(
-            id: UUIDv7(high: 1, low: 1), route: route, stable: 1, candidate: 2, salt: 1, createdAt: 0,
-            createdBy: "study", decision: nil, reason: "", plan: plan,
-            evidence: RolloutEvidence(thresholds: FrozenThresholds(history), guardrails: guardrails))
+        evidence = RolloutEvidence(thresholds: FrozenThresholds(history), guardrails: guardrails)
     }
 
     package mutating func observe(_ trial: RolloutTraffic.Trial) -> RuleVerdict {
-        guard rollout != nil else { return .carryOn }
         let arm: Arm = trial.isCandidate ? .candidate : .stable
         let unit = isSticky ? UInt32(truncatingIfNeeded: trial.unit) : nil
-        for observation in [Trial.Observation.request(Trial.Answer(trial)), trial.quality.map { .quality($0) }] {
-            guard let observation else { continue }
-            rollout?.evidence.fold(
+        func fold(_ observation: Trial.Observation) {
+            evidence.fold(
                 Trial(unit: unit, at: trial.atMs, observation), arm: arm, step: trial.step, weight: trial.share)
         }
-        rollout?.evidence.endBlock()
-        return if case .end = rollout?.evaluate(now: trial.atMs) { .rollBack } else { .carryOn }
+        fold(.request(Trial.Answer(trial)))
+        if let quality = trial.quality { fold(.quality(quality)) }
+        evidence.endBlock()
+        return evidence.shownHarm(under: .cheaper) == nil ? .carryOn : .rollBack
     }
 
     /// Why it would roll back now, in words; `nil` if it would not.
-    package var reason: String? {
-        if case .end(let reason) = rollout?.evaluate(now: 0) { reason.detail } else { nil }
-    }
+    package var reason: String? { evidence.shownHarm(under: .cheaper)?.detail }
 }
 
 extension Trial.Answer {
