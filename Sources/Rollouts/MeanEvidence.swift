@@ -1,4 +1,3 @@
-import Core
 package import Statistics
 
 /// A comparison of the arms' means whose centre and cap are frozen before the first value that counts: from what was
@@ -7,7 +6,6 @@ package struct MeanEvidence: Codable, Sendable, Equatable {
     /// Control values from which the centre is taken where it was not known.
     package static let warmup: Int64 = 50
 
-    private let kind: MeanDifference.Kind
     private let isCapped: Bool
     private var first = Moments()
     /// `nil` until the centre is known.
@@ -16,8 +14,7 @@ package struct MeanEvidence: Codable, Sendable, Equatable {
     /// - Parameters:
     ///   - history: the control before the start.
     ///   - isCapped: whether values count as at most the control's 99.9th percentile, as for the heavy tail of costs.
-    package init(history: Moments?, kind: MeanDifference.Kind = .mean, isCapped: Bool = false) {
-        self.kind = kind
+    package init(history: Moments?, isCapped: Bool = false) {
         self.isCapped = isCapped
         if let history, history.n >= Self.warmup { freeze(history) }
     }
@@ -33,17 +30,6 @@ package struct MeanEvidence: Codable, Sendable, Equatable {
 
     private mutating func freeze(_ known: Moments) {
         difference = MeanDifference(
-            centre: known.mean ?? 0, cap: isCapped ? known.logNormalQuantile(z: 3.0902) ?? .infinity : .infinity,
-            kind: kind)
-    }
-}
-
-extension Moments {
-    /// The quantile of the log-normal distribution with this mean and variance that lies `z` deviations of the logarithm
-    /// above its median; `nil` without two values above 0.
-    package func logNormalQuantile(z: Double) -> Double? {
-        guard let mean, mean > 0, let variance else { return nil }
-        let sigma2 = logarithm(1 + variance / (mean * mean))
-        return exponential(logarithm(mean) - sigma2 / 2 + z * sigma2.squareRoot())
+            centre: known.mean ?? 0, cap: isCapped ? known.logNormalQuantile(z: 3.0902) ?? .infinity : .infinity)
     }
 }

@@ -103,7 +103,7 @@ extension Rollout {
         if excess > 0 {
             return "Failures are not yet shown to be at most \(margin) worse (up to \((excess + margin).short))."
         }
-        guard evidence.guardrails.contains(where: { $0.guardrail == .badAnswers }) else { return nil }
+        guard evidence.indexOfTest(.badAnswers) != nil else { return nil }
         let tolerance = plan.margins.quality
         guard
             let spare = evidence.quality.difference?.lowerBound(

@@ -25,15 +25,18 @@ extension RolloutEvidence {
     }
 
     /// How many times as often the candidate has a guardrail's event: the estimate, and what is not ruled out at the
-    /// guardrail's alpha below and at 5 % above.
+    /// guardrail's alpha below and at `Rollout.harmAlpha` above.
     package func riskRatio(of test: GuardrailEvidence) -> EventSplit.RiskRatio {
-        guard test.outcomes != nil else { return test.events.riskRatio(alpha: test.alpha, upperAlpha: 0.05) }
-        let strata = steps.map { step in
-            EventSplit.Stratum(
-                share: share(step.weight), candidateEvents: step.candidate.counts[test.guardrail].events,
-                controlEvents: step.control.counts[test.guardrail].events)
+        var events = test.events
+        if test.outcomes != nil {
+            events = EventSplit(
+                strata: steps.map { step in
+                    EventSplit.Stratum(
+                        share: share(step.weight), candidateEvents: step.candidate.counts[test.guardrail].events,
+                        controlEvents: step.control.counts[test.guardrail].events)
+                })
         }
-        return EventSplit(strata: strata).riskRatio(alpha: test.alpha, upperAlpha: 0.05)
+        return events.riskRatio(alpha: test.alpha, upperAlpha: Rollout.harmAlpha)
     }
 
     /// Of all that both arms get, the candidate's part; a copy comes on top of the request that it repeats.
@@ -61,11 +64,7 @@ extension RolloutEvidence {
         case .quality(let value):
             note(.badAnswers, value < thresholds.badBelow, trial, place)
             quality.add(value, isCandidate: isCandidate, share: share, unit: trial.unit)
-            if isCandidate {
-                steps[place.index].candidate.quality.add(value)
-            } else {
-                steps[place.index].control.quality.add(value)
-            }
+            steps[place.index].update(isCandidate) { $0.quality.add(value) }
         }
     }
 

@@ -99,21 +99,17 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     /// Of what was stored in an earlier form the counts are read; its tests begin anew.
     package init(from decoder: any Decoder) throws {
         let c = try decoder.container(keyedBy: CodingKeys.self)
-        thresholds = try c.decode(FrozenThresholds.self, forKey: .thresholds)
+        self.init(
+            thresholds: try c.decode(FrozenThresholds.self, forKey: .thresholds), guardrails: .init(only: [:]))
         isMirrored = try c.decodeIfPresent(Bool.self, forKey: .isMirrored)
         sharesQuota = try c.decodeIfPresent(Bool.self, forKey: .sharesQuota)
         steps = try c.decode([StepEvidence].self, forKey: .steps)
         guardrails = try c.decode([GuardrailEvidence].self, forKey: .guardrails)
         costAlpha = try c.decodeIfPresent(Double.self, forKey: .costAlpha)
-        cost =
-            try c.decodeIfPresent(MeanEvidence.self, forKey: .cost)
-            ?? MeanEvidence(history: thresholds.cost, isCapped: true)
+        cost = try c.decodeIfPresent(MeanEvidence.self, forKey: .cost) ?? cost
         tokens = try c.decodeIfPresent(MeanEvidence.self, forKey: .tokens) ?? tokens
-        failures =
-            try c.decodeIfPresent(MeanDifference.self, forKey: .failures)
-            ?? MeanDifference(centre: thresholds.failureRate ?? 0, kind: .share)
-        quality =
-            try c.decodeIfPresent(MeanEvidence.self, forKey: .quality) ?? MeanEvidence(history: thresholds.quality)
+        failures = try c.decodeIfPresent(MeanDifference.self, forKey: .failures) ?? failures
+        quality = try c.decodeIfPresent(MeanEvidence.self, forKey: .quality) ?? quality
         cursor = try c.decode([Int: Int64].self, forKey: .cursor)
         firstRequests = try c.decode(FirstRequests.self, forKey: .firstRequests)
         spend = try c.decodeIfPresent(Spend.self, forKey: .spend) ?? spend

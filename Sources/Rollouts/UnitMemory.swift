@@ -13,8 +13,6 @@ package struct UnitMemory: Sendable, Equatable {
 
     package init() {}
 
-    package var count: Int { recent.count + older.count }
-
     /// Remembers an event; `false` if the unit has shown it before.
     mutating func isFirst(_ unit: UInt32, _ event: Int) -> Bool {
         let bit = UInt16(1) << UInt16(event)

@@ -22,6 +22,12 @@ private struct PlugIn: Codable, Sendable, Equatable {
     }
 }
 
+/// A value brought into its range, and that onto 0...1; `nil` for one that is no number.
+private func onUnit(_ value: Double, _ lowest: Double, _ highest: Double) -> Double? {
+    let unit = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
+    return unit.isNaN ? nil : unit
+}
+
 /// A confidence sequence for the mean of values in a known range: valid at every look and every number of values,
 /// whatever their distribution.
 ///
@@ -53,8 +59,7 @@ package struct BoundedMeanSequence: Codable, Sendable, Equatable {
 
     /// Adds a value, brought into the range; one that is no number is ignored.
     package mutating func add(_ value: Double) {
-        let x = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
-        guard !x.isNaN else { return }
+        guard let x = onUnit(value, lowest, highest) else { return }
         let bet = min(plugIn.bet(evidence), Self.greatestBet)
         let off = x - plugIn.mean
         // v ψ(λ) with v = 4 (x − mean)² and ψ(λ) = (−ln(1 − λ) − λ) / 4.
@@ -112,8 +117,7 @@ package struct BettingTest: Codable, Sendable, Equatable {
 
     /// Adds a value, brought into the range; one that is no number is ignored.
     package mutating func add(_ value: Double) {
-        let unit = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
-        guard !unit.isNaN else { return }
+        guard let unit = onUnit(value, lowest, highest) else { return }
         let x = isBelow ? 1 - unit : unit
         logE += log1p(min(plugIn.bet(evidence), Self.truncation / null) * (x - null))
         plugIn.add(x)
@@ -148,8 +152,7 @@ package struct BettingSequence: Sendable, Equatable {
 
     /// Adds a value, brought into the range; one that is no number is ignored.
     package mutating func add(_ value: Double) {
-        let x = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
-        guard !x.isNaN else { return }
+        guard let x = onUnit(value, lowest, highest) else { return }
         let bet = plugIn.bet(evidence)
         for step in 0...Self.steps {
             let mean = Double(step) / Double(Self.steps)

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Count, sum and sum of squares: enough for a mean and its standard error, and mergeable exactly for integer values.
 package struct Moments: Codable, Sendable, Equatable {
     package var n: Int64
@@ -39,4 +41,17 @@ package struct Moments: Codable, Sendable, Equatable {
 
     /// Standard error of the mean; `nil` below two values.
     package var standardError: Double? { variance.map { ($0 / Double(n)).squareRoot() } }
+}
+
+extension Moments {
+    /// The log-normal distribution with this mean and variance: mean and standard deviation of the logarithm; `nil`
+    /// without a mean above 0 and two values.
+    package var logNormal: (mean: Double, sigma: Double)? {
+        guard let mean, mean > 0, let variance else { return nil }
+        let sigma2 = log(1 + variance / (mean * mean))
+        return (log(mean) - sigma2 / 2, sigma2.squareRoot())
+    }
+
+    /// Its quantile that lies `z` standard deviations of the logarithm above the median.
+    package func logNormalQuantile(z: Double) -> Double? { logNormal.map { exp($0.mean + z * $0.sigma) } }
 }

@@ -60,9 +60,14 @@ package enum SequentialTest: Sendable {
 
     private static func eventsSplit(_ counts: TwoArmCounts, share r: Double, tolerance: Double, ratio: Double) -> Double
     {
-        // ln of theta(g l0) / theta(l0) and of its complement, theta(l) = r l / (r l + 1 - r).
-        let mass = log((r * tolerance + 1 - r) / (r * tolerance * ratio + 1 - r))
+        let mass = eventMass(share: r, tolerance: tolerance, ratio: ratio)
         return Double(counts.candidateEvents) * (log(ratio) + mass) + Double(counts.controlEvents) * mass
+    }
+
+    /// What an event adds to ln e, whichever arm had it; the candidate's adds ln `ratio` on top: ln of theta(g l) / theta(l)
+    /// and of its complement, theta(l) = r l / (r l + 1 - r).
+    static func eventMass(share r: Double, tolerance l: Double, ratio g: Double) -> Double {
+        log((r * l + 1 - r) / (r * l * g + 1 - r))
     }
 
     private static func armGivenOutcome(_ counts: TwoArmCounts, share r: Double, controlRate: Double, ratio: Double)

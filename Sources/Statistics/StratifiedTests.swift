@@ -102,13 +102,9 @@ package struct EventSplit: Sendable, Equatable {
         return (sums + Self.ratios * Double(candidate)).logMeanExp
     }
 
-    /// ln of θ(g l) / θ(l) without the candidate's g, θ(l) = r l / (r l + 1 − r).
-    private static func mass(share r: Double, tolerance l: Double) -> GridValues {
-        var mass = GridValues(repeating: 0)
-        for lane in SequentialTest.grid.indices {
-            mass[lane] = log((r * l + 1 - r) / (r * l * SequentialTest.grid[lane] + 1 - r))
-        }
-        return mass
+    /// `SequentialTest.eventMass` at every ratio of the grid.
+    private static func mass(share: Double, tolerance: Double) -> GridValues {
+        GridValues(SequentialTest.grid.map { SequentialTest.eventMass(share: share, tolerance: tolerance, ratio: $0) })
     }
 
     // MARK: Risk ratio

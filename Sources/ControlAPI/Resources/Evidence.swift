@@ -22,7 +22,8 @@ struct EvidenceView: Encodable {
     init(_ rollout: Rollout) {
         self.rollout = rollout.id
         let evidence = rollout.evidence
-        guardrails = evidence.findings.map { GuardrailView($0, of: rollout) }
+        let totals = evidence.totals
+        guardrails = evidence.findings.map { GuardrailView($0, of: rollout, totals) }
         differences = DifferenceView.all(of: rollout)
         steps = evidence.steps.map(StepView.init)
         thresholds = evidence.thresholds
@@ -65,8 +66,10 @@ struct EvidenceView: Encodable {
             case logLimit = "log_limit"
         }
 
-        init(_ finding: GuardrailFinding, of rollout: Rollout) {
-            let (evidence, totals) = (rollout.evidence, rollout.evidence.totals)
+        init(
+            _ finding: GuardrailFinding, of rollout: Rollout, _ totals: (control: ArmEvidence, candidate: ArmEvidence)
+        ) {
+            let evidence = rollout.evidence
             guardrail = finding.guardrail
             subject = finding.guardrail.subject
             statement = finding.guardrail.statement
@@ -91,7 +94,7 @@ struct EvidenceView: Encodable {
             func ratio(_ excess: Double?) -> Double? { excess.map { 1 + $0 / base } }
             return Bounds(
                 ratio(difference.estimate), ratio(difference.lowerBound(alpha: alpha)),
-                ratio(difference.upperBound(alpha: 0.05)))
+                ratio(difference.upperBound(alpha: Rollout.harmAlpha)))
         }
     }
 

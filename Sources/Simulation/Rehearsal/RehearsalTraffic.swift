@@ -61,9 +61,7 @@ package struct RehearsalTraffic: Sendable, Equatable {
 
     private static func cost(_ moments: Moments) -> Cost? {
         guard let mean = moments.mean, mean > 0 else { return nil }
-        // The log-normal distribution with this mean and variance.
-        let variance = max(0, moments.variance ?? 0)
-        return Cost(mean: mean, sigma: min(2, logarithm(1 + variance / (mean * mean)).squareRoot()))
+        return Cost(mean: mean, sigma: min(2, moments.logNormal?.sigma ?? 0))
     }
 
     /// As a scenario will have it.

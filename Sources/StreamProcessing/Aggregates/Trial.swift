@@ -97,7 +97,8 @@ extension Trial {
 extension EvidencePane {
     private static let version: UInt8 = 2
 
-    /// The trials as bytes: a version, the first time, their number, then each; some 15 to 25 bytes a request.
+    /// The trials as bytes: a version, their number, then each with its time since the one before; some 15 to 25 bytes
+    /// a request.
     package var encodedTrials: [UInt8] {
         var writer = ByteWriter(version: Self.version)
         var last: Int64 = 0

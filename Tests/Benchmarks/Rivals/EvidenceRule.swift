@@ -33,9 +33,6 @@ package struct EvidenceRule: RolloutRule {
         evidence.endBlock()
         return evidence.shownHarm(under: .cheaper) == nil ? .carryOn : .rollBack
     }
-
-    /// Why it would roll back now, in words; `nil` if it would not.
-    package var reason: String? { evidence.shownHarm(under: .cheaper)?.detail }
 }
 
 extension Trial.Answer {
