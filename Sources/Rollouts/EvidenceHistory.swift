@@ -1,4 +1,5 @@
 import Policy
+import Statistics
 package import StreamProcessing
 
 /// How a rollout's evidence grew, made anew from its stored trials: what a plot shows, and whether the same trials give the

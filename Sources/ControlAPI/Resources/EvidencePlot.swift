@@ -1,7 +1,9 @@
+import ControlLoop
 import Core
 import Foundation
 import Policy
 import Rollouts
+import StreamProcessing
 
 /// A rollout's evidence over time as a picture: for each guardrail how far its e-value is on its way to the limit, on the
 /// logarithmic scale, with the steps and the end.
