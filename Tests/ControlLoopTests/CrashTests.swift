@@ -103,8 +103,10 @@ struct Story: Sendable, CustomTestStringConvertible {
         var driver = world.driver
         driver.store = store
         for now in stride(from: Int64(10_000), through: 20_000, by: 500) {
-            store.plan.withLock { $0.now = now }
             if let event = events[now] { try await happen(event, in: world, &driver, store, &number, now) }
+            // From here on another leader may be first; a person's command comes before both.
+            store.plan.withLock { $0.lookAt = now }
+            defer { store.plan.withLock { $0.lookAt = nil } }
             do {
                 try await driver.tick(now: now, seed: UInt64(now))
             } catch is InterruptedStore.Killed {
@@ -162,7 +164,8 @@ final class InterruptedStore: ControlStore {
         var accesses = 0
         /// Which access, and whether it still happens.
         var crash: (access: Int, happened: Bool)?
-        var now: Int64 = 0
+        /// While the loop looks: when.
+        var lookAt: Int64?
         var beforeUpdate: (@Sendable (Int64) async -> Void)?
     }
 
@@ -187,8 +190,8 @@ final class InterruptedStore: ControlStore {
         _ route: RouteName,
         _ body: @escaping @Sendable (RouteState) throws -> (effects: [ControlEffect], result: Result)
     ) async throws -> Result {
-        let (before, now) = plan.withLock { ($0.beforeUpdate, $0.now) }
-        await before?(now)
+        let (before, now) = plan.withLock { ($0.beforeUpdate, $0.lookAt) }
+        if let now { await before?(now) }
         return try await access { try await inner.update(route, body) }
     }
     func apply(_ route: Route, firstPolicy: RoutingPolicy?, by actor: String, now: Int64) async throws {

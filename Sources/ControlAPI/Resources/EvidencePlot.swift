@@ -8,8 +8,8 @@ import StreamProcessing
 /// A rollout's evidence over time as a picture: for each guardrail how far its e-value is on its way to the limit, on the
 /// logarithmic scale, with the steps and the end.
 struct EvidencePlot {
-    private static let size = (width: 760.0, height: 380.0)
-    private static let plot = (left: 56.0, right: 600.0, top: 44.0, bottom: 330.0)
+    private static let size = (width: 780.0, height: 380.0)
+    private static let plot = (left: 56.0, right: 570.0, top: 44.0, bottom: 330.0)
     /// Shares of the way to the limit that are drawn; what is lower lies on the lower edge.
     private static let range = -0.25...1.1
     /// Only guardrails that came so far have a line and a name of their own.
