@@ -34,8 +34,8 @@ extension Command {
     /// Whether it needs to know the control's traffic and what else runs; an abort does not wait for such questions.
     package var startsRollout: Bool {
         switch self {
-        case .startRollout, .retry: true
-        case .pause, .resume, .skip, .promote, .abort, .approve, .reject, .activate: false
+        case .startRollout, .retry, .approve: true
+        case .pause, .resume, .skip, .promote, .abort, .reject, .activate: false
         }
     }
 }

@@ -31,7 +31,8 @@ extension ControlLoop {
         case .abort(let id, let reason):
             let by = reason.isEmpty ? actor : "\(actor): \(reason)"
             return try move(id, .end(.aborted(by: by)), by: actor, state, surroundings, now: now, using: &generator)
-        case .approve(let id): return try approve(id, by: actor, state: state, now: now, using: &generator)
+        case .approve(let id):
+            return try approve(id, by: actor, state: state, surroundings, now: now, using: &generator)
         case .reject(let id):
             var decision = try proposal(id, state)
             decision.status = .rejected
@@ -178,13 +179,18 @@ extension ControlLoop {
     }
 
     private func approve(
-        _ id: UUIDv7, by actor: String, state: RouteState, now: Int64, using generator: inout some RandomNumberGenerator
+        _ id: UUIDv7, by actor: String, state: RouteState, _ surroundings: Surroundings, now: Int64,
+        using generator: inout some RandomNumberGenerator
     ) throws -> (effects: [ControlEffect], result: CommandResult) {
         let decision = try proposal(id, state)
         if let running = state.rollout {
             throw TrimtabError(
                 "control.conflict", "Rollout \(running.id) is running on this route.",
                 remedy: "Wait for it, or abort it first.")
+        }
+        if let reason = barred(state, surroundings.running, now: now) {
+            throw TrimtabError(
+                "control.conflict", reason, remedy: "Wait, or activate the policy, which asks no evidence.")
         }
         guard case .change(let candidate) = decision.outcome.action, decision.fits(state) else {
             throw TrimtabError(

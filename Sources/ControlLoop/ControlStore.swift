@@ -31,8 +31,9 @@ package protocol ControlStore: Sendable {
     func create(_ policy: RoutingPolicy, now: Int64) async throws -> RoutingPolicy
 
     // MARK: What the stream measured
-    /// Panes of a rollout after `cursor` (partition to last folded number), ordered by number, then partition.
-    func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) async throws -> [EvidencePane]
+    /// Panes of a rollout after `cursor` (partition to last folded number), ordered by number, then partition: about
+    /// `limit` at most, and all of a number and partition that has any. There may be more after them.
+    func evidence(of rollout: UUIDv7, after cursor: [Int: Int64], limit: Int) async throws -> [EvidencePane]
     /// Statistics of one route over windows that start in `range`, one entry a model, sorted by model key.
     func statistics(route: RouteName, in range: Range<Int64>) async throws -> [TargetStatistics]
     /// Merged window results (all partitions), with their feedback, ordered by window, then key.
@@ -101,5 +102,21 @@ package struct MergedWindow: Sendable, Equatable {
         self.key = key
         self.aggregate = aggregate
         self.feedback = feedback
+    }
+}
+
+extension ControlStore {
+    /// As much evidence as one look takes in: what gathered while nobody looked is caught up with in several.
+    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) async throws -> [EvidencePane] {
+        try await evidence(of: rollout, after: cursor, limit: 1_000)
+    }
+}
+
+extension [EvidencePane] {
+    /// Without the last number and partition, of which a limit may have left something out; unless it is the only one.
+    package func withoutLastGroup() -> [EvidencePane] {
+        guard let last else { return self }
+        let whole = Array(prefix { ($0.number, $0.partition) != (last.number, last.partition) })
+        return whole.isEmpty ? self : whole
     }
 }

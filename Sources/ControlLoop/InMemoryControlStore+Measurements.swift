@@ -30,9 +30,10 @@ extension InMemoryControlStore {
         if !results.isEmpty { tell(.windows, nil, "") }
     }
 
-    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) -> [EvidencePane] {
-        (panes[rollout] ?? []).filter { $0.number > cursor[$0.partition] ?? -1 }
+    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64], limit: Int) -> [EvidencePane] {
+        let fresh = (panes[rollout] ?? []).filter { $0.number > cursor[$0.partition] ?? -1 }
             .sorted { ($0.number, $0.partition, $0.key) < ($1.number, $1.partition, $1.key) }
+        return fresh.count <= limit ? fresh : Array(fresh.prefix(limit)).withoutLastGroup()
     }
 
     package func statistics(route: RouteName, in range: Range<Int64>) -> [TargetStatistics] {

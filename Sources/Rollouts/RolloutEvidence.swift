@@ -68,22 +68,28 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
 
     /// Empty evidence with a test for every guardrail that the route gives a weight and that can be tested here.
     package init(thresholds: FrozenThresholds, guardrails settings: Route.Guardrails) {
+        let active = Guardrail.allCases.filter { settings[$0] > 0 && thresholds.allow($0) }
+        let total = active.reduce(0) { $0 + settings[$1] }
+        func alpha(_ guardrail: Guardrail) -> Double { settings.alpha * settings[guardrail] / total }
+        self.init(
+            thresholds: thresholds, costAlpha: active.contains(.cost) ? alpha(.cost) : nil,
+            guardrails: active.filter { $0 != .cost }.map {
+                GuardrailEvidence(guardrail: $0, alpha: alpha($0), controlRate: thresholds.controlRate(for: $0))
+            })
+    }
+
+    init(
+        thresholds: FrozenThresholds, isMirrored: Bool? = nil, sharesQuota: Bool? = nil, costAlpha: Double?,
+        guardrails: [GuardrailEvidence]
+    ) {
         self.thresholds = thresholds
+        self.isMirrored = isMirrored
+        self.sharesQuota = sharesQuota
+        self.costAlpha = costAlpha
+        self.guardrails = guardrails
         cost = MeanEvidence(history: thresholds.cost, isCapped: true)
         failures = MeanDifference(centre: thresholds.failureRate ?? 0, kind: .share)
         quality = MeanEvidence(history: thresholds.quality)
-        let active = Guardrail.allCases.filter { settings[$0] > 0 && thresholds.allow($0) }
-        let total = active.reduce(0) { $0 + settings[$1] }
-        for guardrail in active {
-            let alpha = settings.alpha * settings[guardrail] / total
-            guard guardrail != .cost else {
-                costAlpha = alpha
-                continue
-            }
-            guardrails.append(
-                GuardrailEvidence(
-                    guardrail: guardrail, alpha: alpha, controlRate: thresholds.controlRate(for: guardrail)))
-        }
         places = Self.places(of: guardrails)
     }
 

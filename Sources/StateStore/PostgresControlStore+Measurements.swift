@@ -11,15 +11,15 @@ extension PostgresControlStore {
     /// Quantiles of a look-back span come from the sketches of so many of its newest window results.
     private static var sketchLimit: Int { 2_000 }
 
-    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) async throws -> [EvidencePane] {
+    package func evidence(of rollout: UUIDv7, after cursor: [Int: Int64], limit: Int) async throws -> [EvidencePane] {
         let cursor = cursor.sorted { $0.key < $1.key }
-        return try await rows(
+        let panes = try await rows(
             """
             SELECT p.* FROM evidence_panes p
             LEFT JOIN unnest($2::int[], $3::bigint[]) AS folded (partition, number) ON folded.partition = p.partition
             WHERE p.rollout = $1 AND (folded.number IS NULL OR p.number > folded.number)
-            ORDER BY p.number, p.partition, p.step, p.arm
-            """, [rollout, PostgresArray(cursor.map(\.key)), PostgresArray(cursor.map(\.value))]
+            ORDER BY p.number, p.partition, p.step, p.arm LIMIT $4
+            """, [rollout, PostgresArray(cursor.map(\.key)), PostgresArray(cursor.map(\.value)), limit]
         ) { row in
             let key = EvidenceKey(rollout: rollout, step: try row["step"], arm: try enumerated(try row["arm"]))
             guard let trials = EvidencePane.trials(encoded: try row["trials"] as [UInt8]) else {
@@ -29,6 +29,7 @@ extension PostgresControlStore {
                 key: key, partition: try row["partition"], number: try row["number"],
                 candidateWeight: try row["candidate_weight"], trials: trials)
         }
+        return panes.count < limit ? panes : panes.withoutLastGroup()
     }
 
     package func statistics(route: RouteName, in range: Range<Int64>) async throws -> [TargetStatistics] {

@@ -5,6 +5,7 @@ struct Rollouts: AsyncParsableCommand {
         abstract: "Canaries of one policy version against another.",
         subcommands: [
             Start.self, List.self, Show.self, Pause.self, Resume.self, Skip.self, Promote.self, Abort.self, Retry.self,
+            Replay.self,
         ])
 
     enum Goal: String, ExpressibleByArgument, CaseIterable { case cheaper, better, neutral }
@@ -131,6 +132,23 @@ struct Rollouts: AsyncParsableCommand {
         @Option(help: "Why, for the audit.") var reason: String?
         @OptionGroup var client: ClientOptions
         func run() async throws { try await Rollouts.tell("abort", id, client, reason: reason) }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Judge a rollout's stored trials once more, and compare.")
+        @Argument var id: String
+        @OptionGroup var client: ClientOptions
+
+        func run() async throws {
+            let answer = try await client.send("GET", "rollouts/\(segment(id))/replay")
+            client.show(answer) { replay in
+                guard replay["matches"] != .bool(true) else {
+                    return "The same evidence, from \(replay["candidate_requests"].text) requests of the candidate."
+                }
+                return replay["differences"].list.map(\.text).joined(separator: "\n")
+            }
+        }
     }
 
     private static func tell(_ verb: String, _ id: String, _ client: ClientOptions, reason: String? = nil) async throws

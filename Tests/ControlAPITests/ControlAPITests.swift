@@ -233,6 +233,38 @@ import Testing
         }
     }
 
+    @Test func theSameTrialsGiveTheSameEvidence() async throws {
+        try await TestServer.run { server in
+            let path = "/api/v1/rollouts/\(Fixture.id(3))/replay"
+            let same = try await server.send("GET", path).json()
+            #expect(same["matches"] as? Bool == true, "\(same)")
+            #expect(same["candidate_requests"] as? Int == 240)
+            server.store.edit { $0.panes.removeLast() }
+            let other = try await server.send("GET", path).json()
+            #expect(other["matches"] as? Bool == false)
+            let differences = try #require(other["differences"] as? [String])
+            #expect(differences.contains { $0.hasPrefix("bad_answers: log e is") })
+        }
+    }
+
+    @Test func thePlotShowsStepsLimitAndNames() async throws {
+        try await TestServer.run { server in
+            let path = "/api/v1/rollouts/\(Fixture.id(3))/evidence.svg"
+            let plot = try await server.send("GET", path)
+            #expect(plot.status == 200 && plot.header("Content-Type") == "image/svg+xml; charset=utf-8")
+            let text = plot.text
+            for part in ["evidence that it is worse", "25 %", "limit", "240 requests of the candidate", "</svg>"] {
+                #expect(text.contains(part), "\(part) is missing")
+            }
+            server.store.edit { content in
+                content.panes = []
+                content.rollouts[0].phase = .ended(.aborted(by: "<ann>"))
+            }
+            let empty = try await server.send("GET", path).text
+            #expect(empty.contains("No stored evidence.") && !empty.contains("<ann>"))
+        }
+    }
+
     @Test func aReplayThatMatchesSaysSo() async throws {
         try await TestServer.run { server in
             let path = "/api/v1/decisions/\(Fixture.id(1))/replay"

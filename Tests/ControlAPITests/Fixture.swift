@@ -48,6 +48,7 @@ enum Fixture {
             content.states[name] = state
             content.policies[name] = policies
             content.rollouts = [rollout]
+            content.panes = panes
             content.decisions = [decision]
             content.windows = windows()
             content.findings = [finding()]
@@ -74,23 +75,24 @@ enum Fixture {
             targets: [target])
     }
 
+    /// Four steps, one pane each; the candidate gives more bad answers.
+    static let panes = [0.01, 0.05, 0.1, 0.25].enumerated().flatMap { step, weight in
+        [(Arm.candidate, 60, 1, 5, 260_000), (.stable, 600, 8, 28, 3_100_000)].map {
+            (arm: Arm, requests: Int64, failures: Int64, bad: Int, cost: Int64) in
+            EvidencePane(
+                key: EvidenceKey(rollout: id(3), step: step, arm: arm), partition: 0, number: Int64(step),
+                candidateWeight: weight,
+                trials: .requests(
+                    requests, failures: failures, costs: .init(repeating: cost, count: Int(requests)),
+                    quality: (0..<Int(requests - 10)).map { $0 < bad ? 0.2 : 0.9 }, at: start + 60_000 * Int64(step)))
+        }
+    }
+
     static func rollout() throws -> Rollout {
         let thresholds = FrozenThresholds(
             slowMs: 820, dearNanoUSD: 4_000_000, badBelow: 0.5, badAnswerRate: 0.06, answers: 900)
         var evidence = RolloutEvidence(thresholds: thresholds, guardrails: Route.Guardrails())
-        var number: Int64 = 0
-        for (step, weight) in [0.01, 0.05, 0.1, 0.25].enumerated() {
-            for (arm, requests, failures, bad, cost) in [
-                (Arm.candidate, 60, 1, 5, 260_000), (.stable, 600, 8, 28, 3_100_000),
-            ] as [(Arm, Int64, Int64, Int, Int64)] {
-                number += requests
-                let trials = [Trial].requests(
-                    requests, failures: failures, costs: .init(repeating: cost, count: Int(requests)),
-                    quality: (0..<Int(requests - 10)).map { $0 < bad ? 0.2 : 0.9 }, at: start + 1_000 * number)
-                for trial in trials { evidence.fold(trial, arm: arm, step: step, weight: weight) }
-            }
-            evidence.endBlock()
-        }
+        evidence.fold(panes)
         var rollout = Rollout(
             id: id(3), route: try name(), stable: 1, candidate: 2, salt: 1, createdAt: start + 300_000,
             createdBy: id(1).description, decision: id(1),

@@ -16,6 +16,7 @@ final class FixtureStore: ControlStore, AdminStore {
         var prices = PriceBook()
         var decisions: [Decision] = []
         var rollouts: [Rollout] = []
+        var panes: [EvidencePane] = []
         var findings: [Finding] = []
         var audit: [AuditEntry] = []
         var rehearsals: [RehearsalReport] = []
@@ -79,7 +80,9 @@ final class FixtureStore: ControlStore, AdminStore {
         return policy
     }
 
-    func evidence(of rollout: UUIDv7, after cursor: [Int: Int64]) async throws -> [EvidencePane] { [] }
+    func evidence(of rollout: UUIDv7, after cursor: [Int: Int64], limit: Int) async throws -> [EvidencePane] {
+        content.withLock { $0.panes }.filter { $0.number > cursor[$0.partition] ?? -1 }
+    }
     func statistics(route: RouteName, in range: Range<Int64>) async throws -> [TargetStatistics] { [] }
     func windows(_ query: WindowQuery) async throws -> [MergedWindow] {
         content.withLock { $0.windows.filter { query.range.contains($0.window.start) } }

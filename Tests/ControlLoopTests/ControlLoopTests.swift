@@ -235,6 +235,26 @@ struct World {
         #expect(try await world.state().rollout?.id == result.rollout)
     }
 
+    /// An approval is a start like any other.
+    @Test func anApprovalWaitsForTheEndOfAFreeze() async throws {
+        var world = try await World(autonomy: .suggest)
+        await Self.traffic(world)
+        try await world.driver.tick(now: 10_000, seed: 1)
+        let id = try #require(await world.store.decisions(PageQuery(state: "proposed")).first?.id)
+        var settings = world.driver.loop.settings
+        settings.plan.freeze = try [#require(FreezeWindow("Thu 00:00 - Thu 00:01"))]
+        let frozen = LoopDriver(
+            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000, recentMs: 5_000)
+        let refusal = await #expect(throws: TrimtabError.self) {
+            try await frozen.handle(.approve(decision: id), route: world.route, by: "ann", now: 20_000, seed: 2)
+        }
+        #expect(refusal?.summary.contains("rollouts.freeze") == true)
+        #expect(try await world.state().rollout == nil)
+        let result = try await frozen.handle(
+            .approve(decision: id), route: world.route, by: "ann", now: 61_000, seed: 2)
+        #expect(result.changed)
+    }
+
     @Test func aRejectedProposalIsNotMadeAgainBeforeTheCooldownHasPassed() async throws {
         var world = try await World(autonomy: .suggest)
         await Self.traffic(world)

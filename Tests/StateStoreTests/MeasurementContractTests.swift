@@ -110,6 +110,9 @@ struct MeasurementContractTests {
                     [1, 0], [1, 0], [1, 1], [1, 1], [2, 0], [2, 0], [4, 1], [4, 1],
                 ])
             #expect(Set(all.map(\.key)).count == 2)
+            // A limit leaves out what it would cut.
+            let some = try await store.evidence(of: rollout, after: [:], limit: 5)
+            #expect(some.map { [$0.number, Int64($0.partition)] } == [[1, 0], [1, 0], [1, 1], [1, 1]])
             let rest = try await store.evidence(of: rollout, after: [0: 2, 1: 1])
             #expect(rest.map(\.number) == [4, 4])
             #expect(rest.allSatisfy { $0.trials == [Trial].requests($0.number, failures: 1, quality: [0.25]) })

@@ -188,7 +188,8 @@ function guardrails(evidence) {
       h("th", { class: "n" }, "control"), h("th", { class: "n" }, "times as much"), h("th", {}, "evidence that it is worse"), h("th", { class: "n" }, "e-value"))),
     h("tbody", {}, rows)),
   h("p", { class: "soft note" }, `From ${format.count(candidate)} candidate requests, ${format.count(answers)} of them judged. `
-    + "A bar that reaches its mark rolls the candidate back."));
+    + "A bar that reaches its mark rolls the candidate back. ",
+    h("a", { href: `/api/v1/rollouts/${evidence.rollout}/evidence.svg`, target: "_blank" }, "Evidence over time")));
 }
 
 export function frontier(container, { decision, policy }) {

@@ -52,7 +52,8 @@ extension ControlAPI {
     /// In order of matching: paths with a verb come before those that would take it for part of a name.
     package static let endpoints: [Endpoint] =
         (systemEndpoints + consoleEndpoints + routeEndpoints + policyEndpoints + decisionEndpoints + rolloutEndpoints
-        + rehearsalEndpoints + measurementEndpoints + streamEndpoints + deadLetterEndpoints + backfillEndpoints
+        + evidenceEndpoints + rehearsalEndpoints + measurementEndpoints + streamEndpoints + deadLetterEndpoints
+        + backfillEndpoints
         + accessEndpoints
         + priceEndpoints)
         .sorted { $0.path.contains("}:") && !$1.path.contains("}:") }

@@ -23,11 +23,6 @@ extension ControlAPI {
         Endpoint("GET", "/api/v1/rollouts/{id}", .viewer, "One rollout with what happened on it.") { api, call in
             Answer.resource(RolloutView(rollout: try await api.rollout(call), whole: true), for: call)
         },
-        Endpoint(
-            "GET", "/api/v1/rollouts/{id}/evidence", .viewer, "What each arm showed, and each guardrail's evidence."
-        ) {
-            api, call in Answer.resource(EvidenceView(try await api.rollout(call)), for: call)
-        },
         verb("pause", "Holds the weight and the step's clock; guardrails go on.") { rollout, _ in
             .pause(rollout: rollout.id)
         },
@@ -51,7 +46,7 @@ extension ControlAPI {
         }
     }
 
-    private func rollout(_ call: Call) async throws -> Rollout {
+    func rollout(_ call: Call) async throws -> Rollout {
         let id = try call.id("rollout")
         guard let rollout = try await store.rollout(id) else {
             throw Problem.notFound(
