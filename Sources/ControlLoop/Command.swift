@@ -12,6 +12,8 @@ package enum Command: Sendable, Equatable {
     case resume(rollout: UUIDv7)
     /// To the next step at once; guardrails go on.
     case skip(rollout: UUIDv7)
+    /// One guardrail stands back for so long, milliseconds, 0 to end that; audited.
+    case waive(rollout: UUIDv7, guardrail: Guardrail, forMs: Int64, reason: String)
     /// To 100 % at once, whatever the evidence; audited.
     case promote(rollout: UUIDv7)
     /// Outranks everything; when nothing runs it is a no-op with a reason.
@@ -26,7 +28,9 @@ extension Command {
     /// The rollout that it names.
     package var rollout: UUIDv7? {
         switch self {
-        case .retry(let id, _), .pause(let id), .resume(let id), .skip(let id), .promote(let id), .abort(let id, _): id
+        case .retry(let id, _), .pause(let id), .resume(let id), .skip(let id), .promote(let id), .abort(let id, _),
+            .waive(let id, _, _, _):
+            id
         case .startRollout, .approve, .reject, .activate: nil
         }
     }
@@ -35,7 +39,7 @@ extension Command {
     package var startsRollout: Bool {
         switch self {
         case .startRollout, .retry, .approve: true
-        case .pause, .resume, .skip, .promote, .abort, .reject, .activate: false
+        case .pause, .resume, .skip, .waive, .promote, .abort, .reject, .activate: false
         }
     }
 }

@@ -26,6 +26,11 @@ extension ControlLoop {
         case .resume(let id): return try move(id, .resume, by: actor, state, surroundings, now: now, using: &generator)
         case .skip(let id):
             return try move(id, .skip(by: actor), by: actor, state, surroundings, now: now, using: &generator)
+        case .waive(let id, let guardrail, let forMs, let reason):
+            let waiver = Waiver(
+                guardrail: guardrail, from: now, until: now + min(max(0, forMs), Waiver.longestMs), by: actor,
+                reason: reason)
+            return try waive(id, waiver, state, surroundings, now: now, using: &generator)
         case .promote(let id):
             return try move(id, .promote, by: actor, state, surroundings, now: now, using: &generator)
         case .abort(let id, let reason):
@@ -150,6 +155,33 @@ extension ControlLoop {
         )
     }
 
+    private func waive(
+        _ id: UUIDv7, _ waiver: Waiver, _ state: RouteState, _ surroundings: Surroundings, now: Int64,
+        using generator: inout some RandomNumberGenerator
+    ) throws -> (effects: [ControlEffect], result: CommandResult) {
+        guard var rollout = state.rollout, rollout.id == id else {
+            guard let known = surroundings.rollout else { throw unknownRollout(id) }
+            throw over(known)
+        }
+        guard rollout.evidence.findings.contains(where: { $0.guardrail == waiver.guardrail }) else {
+            throw TrimtabError(
+                "control.conflict", "Rollout \(id) has no guardrail \(waiver.guardrail.rawValue) to waive.",
+                remedy: "`trimtab rollouts show \(id)` lists those it has.")
+        }
+        guard rollout.waive(waiver, now: now) else {
+            return ([], CommandResult(changed: false, message: "It is not waived.", rollout: id))
+        }
+        let isWaived = waiver.until > now
+        let entry = audit(
+            isWaived ? "rollout.waived" : "rollout.waiver_ended", state, subject: id.description,
+            detail: waiver.detail, by: waiver.by, now: now, using: &generator)
+        let message =
+            isWaived
+            ? "Guardrail \(waiver.guardrail.rawValue) is waived for \((waiver.until - now) / 1000) s."
+            : "Guardrail \(waiver.guardrail.rawValue) acts again."
+        return ([.saveRollout(rollout), entry], CommandResult(changed: true, message: message, rollout: id))
+    }
+
     /// What a command does to a rollout that does not run: nothing, if that is what was asked for.
     private func unmoved(_ id: UUIDv7, _ event: RolloutEvent, _ rollout: Rollout?) throws -> CommandResult {
         guard let rollout else { throw unknownRollout(id) }
@@ -165,11 +197,14 @@ extension ControlLoop {
         case (.end, _):
             return CommandResult(
                 changed: false, message: "Rollout \(id) is not running: it is \(rollout.phase.name).", rollout: id)
-        default:
-            throw TrimtabError(
-                "control.conflict", "Rollout \(id) is \(rollout.phase.name), for good.",
-                remedy: "`trimtab rollouts retry \(id)` tries its change once more.")
+        default: throw over(rollout)
         }
+    }
+
+    private func over(_ rollout: Rollout) -> TrimtabError {
+        TrimtabError(
+            "control.conflict", "Rollout \(rollout.id) is \(rollout.phase.name), for good.",
+            remedy: "`trimtab rollouts retry \(rollout.id)` tries its change once more.")
     }
 
     private func unknownRollout(_ id: UUIDv7) -> TrimtabError {

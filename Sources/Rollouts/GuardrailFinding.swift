@@ -55,13 +55,18 @@ extension RolloutPlan.Goal {
 
 extension RolloutEvidence {
     /// What is shown to be worse; `nil` if nothing is. Asked in every phase but a final one.
-    package func shownHarm(under goal: RolloutPlan.Goal) -> EndReason? {
+    ///
+    /// - Parameter waived: guardrails that stand back. What needs no statistics cannot be waived.
+    package func shownHarm(under goal: RolloutPlan.Goal, waiving waived: Set<Guardrail> = []) -> EndReason? {
+        func acts(_ guardrail: Guardrail) -> Bool {
+            goal.role(of: guardrail) == .guardrail && !waived.contains(guardrail)
+        }
         // By index: an element by value would copy its tests at every look.
         for index in guardrails.indices where guardrails[index].logEValue >= guardrails[index].logLimit {
             let guardrail = guardrails[index].guardrail
-            if goal.role(of: guardrail) == .guardrail { return .guardrail(guardrail) }
+            if acts(guardrail) { return .guardrail(guardrail) }
         }
-        if let costFinding, costFinding.isShown, goal.role(of: .cost) == .guardrail { return .guardrail(.cost) }
+        if let costFinding, costFinding.isShown, acts(.cost) { return .guardrail(.cost) }
         return fastLane()
     }
 

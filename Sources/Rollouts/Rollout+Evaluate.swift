@@ -24,7 +24,8 @@ extension Rollout {
     /// its own: twice its length.
     package func evaluate(now: Int64) -> RolloutVerdict {
         guard let step = phase.step else { return .hold("It is over: \(phase.name).") }
-        if let harm = evidence.shownHarm(under: plan.goal) { return .end(harm) }
+        let waived = waived(at: now)
+        if let harm = evidence.shownHarm(under: plan.goal, waiving: waived) { return .end(harm) }
         let isPaused = if case .paused = phase { true } else { false }
         let isOver =
             plan.isWatch(step) && !isPaused
@@ -32,17 +33,17 @@ extension Rollout {
         if isOver { return .end(evidence.totals.candidate.requests < plan.minStepRequests ? .noData : .inconclusive) }
         if case .paused(_, let by) = phase { return .hold("Paused by \(by).") }
         if let window = plan.freeze.first(where: { $0.contains(now) }) { return .hold("Frozen: \(window) UTC.") }
-        if let reason = missingForStep(step, now: now) { return .hold(reason) }
+        if let reason = missingForStep(step, waiving: waived, now: now) { return .hold(reason) }
         // The step before 100 % has to show what the rollout promised; one that begins there shows it in its watch.
         guard step + 2 == plan.steps.count || plan.steps.count == 1 else {
             return plan.isWatch(step) ? .promote : .stepPassed
         }
-        if let reason = missingForPromotion(step, now: now) { return .hold(reason) }
+        if let reason = missingForPromotion(step, waiving: waived, now: now) { return .hold(reason) }
         if plan.kind == .shadow { return .end(.passed) }
         return step + 1 < plan.servedSteps ? .stepPassed : .promote
     }
 
-    private func missingForStep(_ step: Int, now: Int64) -> String? {
+    private func missingForStep(_ step: Int, waiving waived: Set<Guardrail>, now: Int64) -> String? {
         let waited = now - stepStartedAt
         let wanted = plan.isWatch(step) ? plan.watchMs : plan.minStepMs
         if waited < wanted { return "Step \(step + 1) has run \(waited / 1000) of \(wanted / 1000) s." }
@@ -52,11 +53,14 @@ extension Rollout {
             return "Step \(step + 1) has \(requests) of \(plan.minStepRequests) candidate requests."
         }
         if let reason = faultyAssignment(seen) ?? exhaustedQuota(seen) { return reason }
-        if let near = evidence.findings.first(where: { $0.isNear && plan.goal.role(of: $0.guardrail) == .guardrail }) {
+        let acting = evidence.findings.filter {
+            plan.goal.role(of: $0.guardrail) == .guardrail && !waived.contains($0.guardrail)
+        }
+        if let near = acting.first(where: \.isNear) {
             return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit."
         }
         guard plan.weight(step: step) >= 0.25 || plan.kind == .shadow, !isControlBroken(seen) else { return nil }
-        return missingForNonInferiority()
+        return missingForNonInferiority(waiving: waived)
     }
 
     /// Whether the step's units are too few, or fell to the arms otherwise than by weight: then its evidence cannot be
@@ -95,14 +99,22 @@ extension Rollout {
     }
 
     /// From 25 % up every guardrail's interval must exclude harm beyond its margin.
-    private func missingForNonInferiority() -> String? {
+    private func missingForNonInferiority(waiving waived: Set<Guardrail>) -> String? {
+        if !waived.contains(.errors), let reason = missingForFailures() { return reason }
+        if !waived.contains(.badAnswers), let reason = missingForQuality() { return reason }
+        return nil
+    }
+
+    private func missingForFailures() -> String? {
         let margin = plan.margins.failureRate
         guard let excess = evidence.failures.upperBound(alpha: Self.harmAlpha, margin: .absolute(margin)) else {
             return "Both arms need \(MeanDifference.minimumTrials) requests."
         }
-        if excess > 0 {
-            return "Failures are not yet shown to be at most \(margin) worse (up to \((excess + margin).short))."
-        }
+        return excess > 0
+            ? "Failures are not yet shown to be at most \(margin) worse (up to \((excess + margin).short))." : nil
+    }
+
+    private func missingForQuality() -> String? {
         guard evidence.indexOfTest(.badAnswers) != nil else { return nil }
         let tolerance = plan.margins.quality
         guard
@@ -113,13 +125,11 @@ extension Rollout {
                 "Quality feedback for both arms is needed, \(MeanDifference.minimumTrials) answers each; an unknown is "
                 + "not treated as good."
         }
-        if spare < 0 {
-            return "Quality is not yet shown to be at most \(tolerance) worse (down to \((spare - tolerance).short))."
-        }
-        return nil
+        return spare < 0
+            ? "Quality is not yet shown to be at most \(tolerance) worse (down to \((spare - tolerance).short))." : nil
     }
 
-    private func missingForPromotion(_ step: Int, now: Int64) -> String? {
+    private func missingForPromotion(_ step: Int, waiving waived: Set<Guardrail>, now: Int64) -> String? {
         if let seen = evidence.steps.first(where: { $0.step == step }), isControlBroken(seen) { return nil }
         let quarter =
             timeline.first { ["step", "watch"].contains($0.event) && (Double($0.detail) ?? 0) >= 0.25 }?.at
@@ -127,8 +137,11 @@ extension Rollout {
         if now - quarter < plan.objectiveCycleMs {
             return "At 25 % or more for \((now - quarter) / 1000) of \(plan.objectiveCycleMs / 1000) s."
         }
-        if let signal = evidence.findings.first(where: { $0.isShown && plan.goal.role(of: $0.guardrail) == .signal }) {
-            return "A trade: \(signal.guardrail.subject) went up. A person promotes it or not."
+        let signals = evidence.findings.filter {
+            plan.goal.role(of: $0.guardrail) == .signal && !waived.contains($0.guardrail)
+        }
+        if let signal = signals.first(where: \.isShown) {
+            return "A trade: \(signal.guardrail.subject) went up. A person promotes it, or waives the guardrail."
         }
         switch plan.goal {
         case .neutral: return nil

@@ -27,6 +27,8 @@ package struct Rollout: Codable, Sendable, Equatable {
     package var eligibility: Eligibility?
     /// How the gateways took its end up; `nil` before.
     package var acknowledgement: Acknowledgement?
+    /// At most one a guardrail; `nil` is none.
+    package var waivers: [Waiver]?
     package var evidence: RolloutEvidence
     /// What happened, oldest first, at most `timelineLimit`.
     package var timeline: [TimelineEntry] = []
@@ -53,8 +55,8 @@ package struct Rollout: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, route, stable, candidate, salt, decision, reason, plan, phase, eligibility, acknowledgement, evidence
-        case timeline
+        case id, route, stable, candidate, salt, decision, reason, plan, phase, eligibility, acknowledgement, waivers
+        case evidence, timeline
         case retryOf = "retry_of"
         case createdAt = "created_at"
         case createdBy = "created_by"

@@ -5,7 +5,7 @@ struct Rollouts: AsyncParsableCommand {
         abstract: "Canaries of one policy version against another.",
         subcommands: [
             Start.self, List.self, Show.self, Pause.self, Resume.self, Skip.self, Promote.self, Abort.self, Retry.self,
-            Replay.self,
+            Waive.self, Replay.self,
         ])
 
     enum Goal: String, ExpressibleByArgument, CaseIterable { case cheaper, better, neutral }
@@ -134,6 +134,25 @@ struct Rollouts: AsyncParsableCommand {
         func run() async throws { try await Rollouts.tell("abort", id, client, reason: reason) }
     }
 
+    struct Waive: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let one guardrail stand back for a while; the others go on.")
+        @Argument var id: String
+        @Argument(help: "Its name, as `rollouts show` has it.") var guardrail: String
+        @Option(name: .customLong("for"), help: "Seconds, at most 86400; 0 ends a waiver.") var seconds = 3_600
+        @Option(help: "Why, for the audit.") var reason: String
+        @OptionGroup var client: ClientOptions
+
+        func run() async throws {
+            let body = JSON.object([
+                "guardrail": .string(guardrail), "for_s": .integer(Int64(seconds)), "reason": .string(reason),
+            ])
+            client.show(try await client.send("POST", "rollouts/\(segment(id)):waive", body: body)) {
+                $0["message"].text
+            }
+        }
+    }
+
     struct Replay: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Judge a rollout's stored trials once more, and compare.")
@@ -179,6 +198,12 @@ struct Rollouts: AsyncParsableCommand {
             ("id", rollout["id"].text), ("route", rollout["route"].text),
             ("policies", "\(rollout["stable"].text) → \(rollout["candidate"].text)"),
             ("state", "\(rollout["state"].text): \(rollout["detail"].text)"),
+            ("waits for", rollout["waits_for"].text),
+            (
+                "waived",
+                rollout["waivers"].list.map { "\($0["guardrail"].text) until \(Table.time($0["until"]))" }
+                    .joined(separator: ", ")
+            ),
             ("steps", steps.joined(separator: "  ")), ("reason", rollout["reason"].text),
             ("started", "\(Table.time(rollout["created_at"])) by \(rollout["created_by"].text)"),
             ("ended", Table.time(rollout["ended_at"])), ("retry of", rollout["retry_of"].text),

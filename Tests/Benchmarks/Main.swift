@@ -10,8 +10,8 @@ import Core
 enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
         GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, StreamKafkaBench.self,
-        RolloutBench.self, DetectionBench.self, RivalsBench.self, UpgradeBench.self, RehearsalBench.self,
-        LoopBench.self,
+        RolloutBench.self, DetectionBench.self, RivalsBench.self, PromotionBench.self, UpgradeBench.self,
+        RehearsalBench.self, LoopBench.self,
     ]
 
     static func main() async {

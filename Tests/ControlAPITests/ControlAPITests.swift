@@ -194,15 +194,22 @@ import Testing
             for verb in ["pause", "promote", "abort"] {
                 #expect(try await server.send("POST", "/api/v1/rollouts/\(Fixture.id(3)):\(verb)").status == 200)
             }
+            let waiver = #"{"guardrail":"cost","for_s":600,"reason":"the price is known"}"#
+            #expect(
+                try await server.send("POST", "/api/v1/rollouts/\(Fixture.id(3)):waive", body: waiver).status == 200)
             let resume = try await server.send("POST", "/api/v1/rollouts/\(Fixture.id(3)):resume")
             #expect(resume.status == 409 && resume.text.contains("Pause it first."))
             for verb in ["approve", "reject"] {
                 #expect(try await server.send("POST", "/api/v1/decisions/\(Fixture.id(1)):\(verb)").status == 200)
             }
             let asked = server.commands.asked.withLock { $0 }
-            #expect(asked.map(\.2) == ["test-operator"] + Array(repeating: "test-admin", count: 6))
+            #expect(asked.map(\.2) == ["test-operator"] + Array(repeating: "test-admin", count: 7))
             #expect(asked[0].0 == .startRollout(RolloutRequest(policy: 2, goal: .cheaper, reason: "because")))
             #expect(asked[3].0 == .abort(rollout: Fixture.id(3), reason: "asked by test-admin"))
+            #expect(
+                asked[4].0
+                    == .waive(
+                        rollout: Fixture.id(3), guardrail: .cost, forMs: 600_000, reason: "the price is known"))
         }
     }
 

@@ -47,6 +47,14 @@ import Testing
         ("bad-cursor", "GET", "/api/v1/decisions?cursor=zzz", nil),
         ("bad-limit", "GET", "/api/v1/decisions?limit=1000", nil),
         ("bad-status", "GET", "/api/v1/decisions?status=bogus", nil),
+        (
+            "waive-too-long", "POST", "/api/v1/rollouts/\(Fixture.id(3)):waive",
+            #"{"guardrail":"errors","for_s":90000,"reason":" "}"#
+        ),
+        (
+            "waive-unknown-guardrail", "POST", "/api/v1/rollouts/\(Fixture.id(3)):waive",
+            #"{"guardrail":"luck","for_s":60,"reason":"x"}"#
+        ),
         ("bad-state", "GET", "/api/v1/rollouts?state=bogus", nil),
         ("unknown-parameter", "GET", "/api/v1/decisions?colour=red", nil),
         ("windows-without-route", "GET", "/api/v1/windows", nil),

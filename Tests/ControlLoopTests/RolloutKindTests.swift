@@ -74,6 +74,36 @@ import Testing
         #expect(await world.store.rollout(id)?.eligibility == testers)
     }
 
+    /// Stored, audited with its reason, asked twice the same, and never for longer than a day.
+    @Test func aWaiverIsStoredAndAudited() async throws {
+        var world = try await World()
+        let id = try await start(.canary, in: world)
+        func waive(_ guardrail: Guardrail = .errors, forMs: Int64, now: Int64) async throws -> CommandResult {
+            try await world.driver.handle(
+                .waive(rollout: id, guardrail: guardrail, forMs: forMs, reason: "known"), route: world.route, by: "ann",
+                now: now, seed: 1)
+        }
+        let epoch = try await world.state().pointer.epoch
+        #expect(try await waive(forMs: .max, now: 11_000).changed)
+        let waiver = try #require(await world.store.rollout(id)?.waivers?.first)
+        #expect(waiver == Waiver(guardrail: .errors, from: 11_000, until: 86_411_000, by: "ann", reason: "known"))
+        #expect(try await world.state().pointer.epoch == epoch)
+        let entry = try #require(await world.store.audit(PageQuery()).first { $0.action == "rollout.waived" })
+        #expect(entry.actor == "ann" && entry.detail == "errors for 86400 s, by ann: known")
+
+        await world.store.add(
+            results: [], feedback: [], panes: panes(id, [(.stable, 950, 0), (.candidate, 50, 0)], weight: 0.05))
+        let bad = panes(id, [(.stable, 950, 0), (.candidate, 50, 30)], weight: 0.05, number: 2)
+        await world.store.add(results: [], feedback: [], panes: bad)
+        try await world.driver.tick(now: 12_000, seed: 1)
+        #expect(await world.store.rollout(id)?.isActive == true)
+        #expect(try await waive(forMs: 0, now: 12_500).changed)
+        #expect(try await !waive(forMs: 0, now: 12_500).changed)
+        try await world.driver.tick(now: 13_000, seed: 1)
+        #expect(await world.store.rollout(id)?.phase == .ended(.guardrail(.errors)))
+        await #expect(throws: TrimtabError.self) { _ = try await waive(forMs: 1_000, now: 14_000) }
+    }
+
     @Test func noMoreRolloutsThanAllowedRunAtOnceAndNoneStartsInAFreeze() async throws {
         var world = try await World()
         var settings = world.driver.loop.settings

@@ -146,8 +146,10 @@ export function rollout(data, act) {
       h("span", { class: `state ${one.state}` }, one.state.replace("_", " ")), actions),
     h("p", { class: "prose" }, one.reason),
     h("p", { class: "soft" }, one.active
-      ? `${one.detail} In this step for ${format.since(now - one.step_started_at)}.`
+      ? `${one.waits_for ?? one.detail} In this step for ${format.since(now - one.step_started_at)}.`
       : `${one.detail} ${one.ended_at ? `Ended ${format.full(one.ended_at)}.` : ""}`),
+    ...(one.active ? one.waivers ?? [] : []).filter((waiver) => waiver.until > now).map((waiver) => h("p", { class: "prose" },
+      `${heading(waiver.guardrail)} is waived by ${waiver.by} until ${format.full(waiver.until)}: ${waiver.reason}`)),
     h("ol", { class: "ladder", "aria-label": "Steps, share of traffic" }, one.steps.map((weight, index) =>
       h("li", { class: index === step ? "at" : index < step || one.state === "promoted" ? "done" : null,
         "aria-current": index === step ? "step" : null }, format.percent(weight)))),

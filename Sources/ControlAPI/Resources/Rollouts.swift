@@ -13,7 +13,7 @@ extension ControlAPI {
         ) { api, call in
             let page = try await call.page(
                 state: try call.choice("state", RolloutPhase.names), id: \Rollout.id,
-                view: { RolloutView(rollout: $0, whole: false) }
+                view: { RolloutView(rollout: $0, at: api.hooks.now()) }
             ) { try await api.store.rollouts($0) }
             return Answer.json(page)
         },
@@ -21,7 +21,8 @@ extension ControlAPI {
             "POST", "/api/v1/rollouts", .operator, "Starts a rollout of an existing policy version.", creates: true
         ) { api, call in try await api.startRollout(call) },
         Endpoint("GET", "/api/v1/rollouts/{id}", .viewer, "One rollout with what happened on it.") { api, call in
-            Answer.resource(RolloutView(rollout: try await api.rollout(call), whole: true), for: call)
+            Answer.resource(
+                RolloutView(rollout: try await api.rollout(call), at: api.hooks.now(), whole: true), for: call)
         },
         verb("pause", "Holds the weight and the step's clock; guardrails go on.") { rollout, _ in
             .pause(rollout: rollout.id)
@@ -31,6 +32,10 @@ extension ControlAPI {
         verb("retry", "Tries an ended rollout's change once more, with fresh salt and evidence.") { rollout, reason in
             .retry(rollout: rollout.id, reason: reason)
         },
+        Endpoint(
+            "POST", "/api/v1/rollouts/{id}:waive", .operator,
+            "One guardrail neither rolls back nor holds for so long, at most a day; 0 s ends that."
+        ) { api, call in try await api.waive(call) },
         verb("promote", "To 100 % at once, whatever the evidence.") { rollout, _ in .promote(rollout: rollout.id) },
         verb("abort", "Weight 0 at once.") { rollout, reason in .abort(rollout: rollout.id, reason: reason) },
     ]
@@ -44,6 +49,22 @@ extension ControlAPI {
             return try await api.run(
                 command(rollout, reason ?? "asked by \(call.actor)"), on: rollout.route, call)
         }
+    }
+
+    private func waive(_ call: Call) async throws -> Response {
+        let body = try call.decode(WaiverBody.self)
+        let longest = Waiver.longestMs / 1000
+        var wrong: [Violation] = []
+        if !(0...longest).contains(body.seconds) {
+            wrong.append(Violation("/for_s", "\(body.seconds) is not 0 to \(longest): a waiver lasts a day at most."))
+        }
+        let reason = body.reason.trimmingCharacters(in: .whitespacesAndNewlines)
+        if reason.isEmpty { wrong.append(Violation("/reason", "Say why: it goes into the audit.")) }
+        guard wrong.isEmpty else { throw Problem.invalid(wrong) }
+        let rollout = try await rollout(call)
+        return try await run(
+            .waive(rollout: rollout.id, guardrail: body.guardrail, forMs: body.seconds * 1000, reason: reason),
+            on: rollout.route, call)
     }
 
     func rollout(_ call: Call) async throws -> Rollout {
@@ -65,7 +86,7 @@ extension ControlAPI {
         guard try await store.policy(body.route, version: body.policy) != nil else {
             throw Violation("/policy", "The route '\(body.route)' has no policy version \(body.policy).")
         }
-        if let violation = body.eligibility?.violations().first { throw violation }
+        if let wrong = body.eligibility?.violations(), !wrong.isEmpty { throw Problem.invalid(wrong) }
         let command = Command.startRollout(
             RolloutRequest(
                 policy: body.policy, goal: body.goal ?? .neutral, kind: body.kind ?? .canary,
@@ -98,15 +119,29 @@ private struct ReasonBody: RequestBody {
     static let shape = Shape.object(["reason": .value])
 }
 
-/// A rollout for people; whole, also what happened on it.
+private struct WaiverBody: RequestBody {
+    let guardrail: Guardrail
+    let seconds: Int64
+    let reason: String
+
+    static let shape = Shape.object(["guardrail": .value, "for_s": .value, "reason": .value])
+    private enum CodingKeys: String, CodingKey {
+        case guardrail, reason
+        case seconds = "for_s"
+    }
+}
+
+/// A rollout for people, and what it waits for at a time; whole, also what happened on it.
 struct RolloutView: Encodable {
     let rollout: Rollout
-    let whole: Bool
+    let at: Int64
+    var whole = false
 
     private enum CodingKeys: String, CodingKey {
         case id, route, stable, candidate, decision, reason, plan, state, step, steps, weight, timeline, active, detail,
             kind
-        case eligibility, acknowledgement
+        case eligibility, acknowledgement, waivers
+        case waitsFor = "waits_for"
         case retryOf = "retry_of"
         case createdAt = "created_at"
         case createdBy = "created_by"
@@ -136,6 +171,10 @@ struct RolloutView: Encodable {
         try container.encode(rollout.createdBy, forKey: .createdBy)
         try container.encode(rollout.stepStartedAt, forKey: .stepStartedAt)
         try container.encodeIfPresent(rollout.endedAt, forKey: .endedAt)
+        if rollout.isActive, case .hold(let reason) = rollout.evaluate(now: at) {
+            try container.encode(reason, forKey: .waitsFor)
+        }
+        try container.encodeIfPresent(rollout.waivers, forKey: .waivers)
         guard whole else { return }
         try container.encode(rollout.plan, forKey: .plan)
         try container.encode(rollout.timeline, forKey: .timeline)
