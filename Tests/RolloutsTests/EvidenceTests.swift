@@ -60,6 +60,20 @@ import Testing
         #expect(evidence.totals.candidate.counts[.refusals].trials == 0)
     }
 
+    /// A few very slow answers end a rollout whose usual answer is faster: nothing averages them away.
+    @Test func aSlowTailIsHarmWhateverTheRestDoes() {
+        var evidence = evidence()
+        for index in 0..<600 {
+            let isSlow = index % 10 == 0
+            evidence.fold(request(latencyMs: isSlow ? 9_000 : 100), arm: .candidate, step: 0, weight: 0.1)
+            for _ in 0..<9 { evidence.fold(request(latencyMs: 300), arm: .stable, step: 0, weight: 0.1) }
+            evidence.endBlock()
+        }
+        #expect(evidence.shownHarm(under: .neutral) == .guardrail(.slow))
+        #expect(evidence.logE(.slowMedian) < 0)
+        #expect(evidence.totals.candidate.requests == 600)
+    }
+
     @Test func alphaIsSpentOnWhatCanBeTested() {
         let whole = evidence().findings
         #expect(whole.map(\.guardrail) == Guardrail.allCases)
