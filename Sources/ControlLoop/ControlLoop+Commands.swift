@@ -72,9 +72,15 @@ extension ControlLoop {
                 remedy: "Wait for it, abort it first, or let the new one supersede it.")
         }
         guard (1...max(1, state.latestVersion)).contains(version) else { throw unknownPolicy(version, state) }
-        guard version != state.pointer.stable else {
-            throw TrimtabError(
-                "control.conflict", "Policy \(version) is already stable.", remedy: "Name another version.")
+        guard (version == state.pointer.stable) == (request.kind == .aa) else {
+            throw request.kind == .aa
+                ? TrimtabError(
+                    "control.conflict",
+                    "An A/A compares the stable policy with itself, and that is version "
+                        + "\(state.pointer.stable).", remedy: "Name that version.")
+                : TrimtabError(
+                    "control.conflict", "Policy \(version) is already stable.",
+                    remedy: "Name another version, or compare it with itself by the kind 'aa'.")
         }
         if let reason = barred(state, surroundings.running, now: now) {
             throw TrimtabError(
@@ -136,10 +142,10 @@ extension ControlLoop {
         guard var rollout = state.rollout, rollout.id == id else {
             return ([], try unmoved(id, event, surroundings.rollout))
         }
-        if case .skip = event, rollout.plan.kind == .shadow {
+        if case .skip = event, rollout.plan.kind.isTrial {
             throw TrimtabError(
-                "control.conflict", "A shadow has one step, and no user ever meets it.",
-                remedy: "Promote its policy, or abort it and start a canary.")
+                "control.conflict", "A rollout of kind '\(rollout.plan.kind.rawValue)' has one step only.",
+                remedy: "Let it end, or abort it.")
         }
         guard rollout.apply(event, now: now) else {
             return (

@@ -39,7 +39,7 @@ extension Rollout {
             return plan.isWatch(step) ? .promote : .stepPassed
         }
         if let reason = missingForPromotion(step, waiving: waived, now: now) { return .hold(reason) }
-        if plan.kind == .shadow { return .end(.passed) }
+        if plan.kind.isTrial { return .end(.passed) }
         return step + 1 < plan.servedSteps ? .stepPassed : .promote
     }
 

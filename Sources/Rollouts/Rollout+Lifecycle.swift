@@ -51,7 +51,7 @@ extension EndReason {
         case .overspent(let usd, let budget):
             "the candidate alone spent \(usd.short) USD in a minute, of \(budget.short) that the route may"
         case .aborted(let by): "by \(by)"
-        case .passed: "the shadow showed what it promised"
+        case .passed: "it showed what it promised"
         case .superseded(let by): "by rollout \(by)"
         case .inconclusive: "the deadline passed without proof of the promised gain"
         case .noData: "the deadline passed without enough requests"

@@ -139,7 +139,7 @@ package enum EndReason: Codable, Sendable, Equatable {
     /// The candidate alone spent more than three times what the whole route may in a minute, US dollars.
     case overspent(usd: Double, budgetUSD: Double)
     case aborted(by: String)
-    /// A shadow showed what it promised, without harm to a guardrail.
+    /// A shadow or an A/A showed what it promised, without harm to a guardrail.
     case passed
     /// Another rollout took its place; its evidence is not used again.
     case superseded(by: UUIDv7)

@@ -42,6 +42,11 @@ package struct RolloutPlan: Codable, Sendable, Equatable {
         case blueGreen = "blue_green"
         /// The candidate gets copies whose answers no user sees; it passes or not, and is never promoted by itself.
         case shadow
+        /// Stable against itself, half and half: whether assignment and measurement treat both arms alike.
+        case aa
+
+        /// Whether it only finds out, and never makes anything stable.
+        package var isTrial: Bool { self == .shadow || self == .aa }
     }
 
     package struct Margins: Codable, Sendable, Equatable {
@@ -90,7 +95,7 @@ extension RolloutPlan {
     package var servedSteps: Int { watchMs > 0 ? steps.count : max(1, steps.count - 1) }
 
     /// Whether a step is the watch at 100 %.
-    package func isWatch(_ step: Int) -> Bool { kind != .shadow && watchMs > 0 && step == steps.count - 1 }
+    package func isWatch(_ step: Int) -> Bool { !kind.isTrial && watchMs > 0 && step == steps.count - 1 }
 
     /// The candidate's share in a step, 0...1.
     package func weight(step: Int) -> Double {
@@ -104,6 +109,7 @@ extension RolloutPlan {
         switch kind {
         case .blueGreen where watchMs > 0: (plan.kind, plan.steps, plan.objectiveCycleMs) = (kind, [1], 0)
         case .shadow: (plan.kind, plan.steps, plan.objectiveCycleMs) = (kind, [shadowShare], 0)
+        case .aa: (plan.kind, plan.steps, plan.objectiveCycleMs) = (kind, [0.5], 0)
         case .canary, .blueGreen: break
         }
         return plan

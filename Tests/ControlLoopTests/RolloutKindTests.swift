@@ -8,11 +8,11 @@ import TestSupport
 import Testing
 
 @Suite struct RolloutKindTests {
-    private func start(_ kind: RolloutPlan.Kind, in world: World, eligibility: Eligibility? = nil) async throws
-        -> UUIDv7
-    {
+    private func start(
+        _ kind: RolloutPlan.Kind, of policy: Int = 2, in world: World, eligibility: Eligibility? = nil
+    ) async throws -> UUIDv7 {
         let request = RolloutRequest(
-            policy: 2, goal: .neutral, kind: kind, eligibility: eligibility, reason: "try")
+            policy: policy, goal: .neutral, kind: kind, eligibility: eligibility, reason: "try")
         let result = try await world.driver.handle(
             .startRollout(request), route: world.route, by: "ann", now: 10_000, seed: 1)
         return try #require(result.rollout)
@@ -44,6 +44,33 @@ import Testing
         #expect(await world.store.rollout(id)?.phase == .ended(.passed))
         let after = try await world.state().pointer
         #expect(after.stable == 1 && after.candidate == nil && after.mode == .split)
+    }
+
+    /// Stable against itself: half of the units each, and nothing is another afterwards.
+    @Test func anAAPassesWhenItsArmsAreAlike() async throws {
+        var world = try await World()
+        await #expect(throws: TrimtabError.self) { _ = try await start(.aa, in: world) }
+        let id = try await start(.aa, of: 1, in: world)
+        let pointer = try await world.state().pointer
+        #expect(pointer.mode == .split && pointer.weight == 0.5 && pointer.stable == 1 && pointer.candidate == 1)
+        let evidence =
+            panes(id, [(.stable, 60, 0)], weight: 0.5)
+            + panes(id, [(.stable, 5_000, 5), (.candidate, 5_000, 6)], weight: 0.5, number: 2)
+        await world.store.add(results: [], feedback: [], panes: evidence)
+        try await world.driver.tick(now: 12_000, seed: 1)
+        #expect(await world.store.rollout(id)?.phase == .ended(.passed))
+        let after = try await world.state().pointer
+        #expect(after.stable == 1 && after.candidate == nil && after.weight == 0)
+    }
+
+    /// Arms that should be alike and are not: something in front of the models treats them differently.
+    @Test func anAAWhoseArmsDifferIsStopped() async throws {
+        var world = try await World()
+        let id = try await start(.aa, of: 1, in: world)
+        let evidence = panes(id, [(.stable, 1_000, 5), (.candidate, 1_000, 80)], weight: 0.5)
+        await world.store.add(results: [], feedback: [], panes: evidence)
+        try await world.driver.tick(now: 10_500, seed: 1)
+        #expect(await world.store.rollout(id)?.phase == .ended(.guardrail(.errors)))
     }
 
     @Test func aFailingShadowIsStopped() async throws {

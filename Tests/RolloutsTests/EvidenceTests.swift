@@ -66,7 +66,9 @@ import Testing
         for index in 0..<600 {
             let isSlow = index % 10 == 0
             evidence.fold(request(latencyMs: isSlow ? 9_000 : 100), arm: .candidate, step: 0, weight: 0.1)
-            for _ in 0..<9 { evidence.fold(request(latencyMs: 300), arm: .stable, step: 0, weight: 0.1) }
+            for other in 0..<9 {
+                evidence.fold(request(latencyMs: other % 2 == 0 ? 300 : 500), arm: .stable, step: 0, weight: 0.1)
+            }
             evidence.endBlock()
         }
         #expect(evidence.shownHarm(under: .neutral) == .guardrail(.slow))

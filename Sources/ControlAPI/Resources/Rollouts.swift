@@ -194,7 +194,7 @@ extension RolloutPhase {
         case .ended(.overspent(let usd, let budget)):
             "Rolled back: the candidate alone spent \(usd) USD in a minute, of \(budget) that the route may."
         case .ended(.aborted(let by)): "Aborted by \(by)."
-        case .ended(.passed): "The shadow showed what it promised; a canary may follow."
+        case .ended(.passed): "It showed what it promised, and changed nothing; a canary may follow."
         case .ended(.superseded(let by)): "Made way for rollout \(by)."
         case .ended(.inconclusive): "Ended at its deadline without proof of the promised gain."
         case .ended(.noData): "Ended at its deadline without enough requests to judge."
