@@ -20,7 +20,7 @@ struct Rollouts: AsyncParsableCommand {
         @Argument var route: String
         @Option(help: "The version to try.") var policy: Int
         @Option(help: "What promotion needs: cheaper, better, or neutral (nothing worse).") var goal: Goal = .neutral
-        @Option(help: "canary (steps), blue_green (all at once, then watched), shadow (copies only) or aa (stable twice).")
+        @Option(help: "canary (steps), blue_green (all at once), shadow (copies only) or aa (stable against itself).")
         var kind: Kind = .canary
         @Option(help: "Only requests with this header, as name=glob; repeatable.") var header: [String] = []
         @Option(help: "Only requests of these virtual keys; a glob; repeatable.") var key: [String] = []
