@@ -81,14 +81,17 @@ extension Target {
 }
 
 extension FrozenThresholds {
-    /// What the control showed before the start; `nil` if it showed nothing.
+    /// What the control showed before the start; `nil` if it showed nothing. What the route's objective calls in time is
+    /// never slow: a better model that takes longer within it is no harm.
     fileprivate init(_ control: TargetStatistics?, of route: Route) {
         let quality = control?.quality
+        let inTime = route.objective.latency
         self.init(
-            slowMs: control?.latencyP95Ms, dearNanoUSD: control?.cost.logNormalQuantile(z: 1.645),
+            slowMs: [control?.latencyP95Ms, inTime.p95Ms].compactMap(\.self).max(),
+            dearNanoUSD: control?.cost.logNormalQuantile(z: 1.645),
             badBelow: route.badBelow, badAnswerRate: quality?.shareBelow(route.badBelow), answers: quality?.n ?? 0)
-        medianMs = control?.latencyP50Ms
-        ttftMs = control?.ttftP95Ms
+        medianMs = control?.latencyP50Ms.flatMap { $0 > inTime.p95Ms ?? 0 ? $0 : nil }
+        ttftMs = [control?.ttftP95Ms, inTime.ttftP95Ms].compactMap(\.self).max()
         cost = control?.cost
         self.quality = quality
         failureRate = control.flatMap { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : nil }

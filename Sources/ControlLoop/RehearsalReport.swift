@@ -122,14 +122,24 @@ package struct RehearsalReport: Codable, Sendable, Equatable {
 package struct RehearsalTerms: Codable, Sendable, Equatable {
     package var guardrails: Route.Guardrails
     package var badBelow: Double
+    package var latency: Objective.Latency
 
     package init(_ route: Route) {
         guardrails = route.guardrails
         badBelow = route.badBelow
+        latency = route.objective.latency
+    }
+
+    /// Of a rehearsal before it knew of objectives: held for a route without them.
+    package init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        guardrails = try c.decode(Route.Guardrails.self, forKey: .guardrails)
+        badBelow = try c.decode(Double.self, forKey: .badBelow)
+        latency = try c.decodeIfPresent(Objective.Latency.self, forKey: .latency) ?? .init()
     }
 
     enum CodingKeys: String, CodingKey {
-        case guardrails
+        case guardrails, latency
         case badBelow = "bad_below"
     }
 }

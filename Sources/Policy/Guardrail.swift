@@ -31,14 +31,14 @@ package enum Guardrail: String, Codable, Sendable, CaseIterable, CodingKeyRepres
         switch self {
         case .errors: "failed requests"
         case .badAnswers: "answers with quality feedback under 'bad_below'"
-        case .slow: "answers slower than the control's 95th percentile before the start"
+        case .slow: "answers slower than the objective and the control's 95th percentile before"
         case .cost: "mean cost of a request"
         case .timeouts: "requests that timed out"
-        case .slowFirstToken: "first tokens later than the control's 95th percentile before the start"
-        case .slowMedian: "answers slower than the control's median before the start"
+        case .slowFirstToken: "first tokens later than the objective and the control's 95th percentile before"
+        case .slowMedian: "answers slower than the control's median before"
         case .refusals: "answers that refuse or are empty"
         case .schemaFailures: "answers that are not the JSON that was asked for"
-        case .dear: "requests dearer than the control's 95th percentile before the start"
+        case .dear: "requests dearer than the control's 95th percentile before"
         }
     }
 }

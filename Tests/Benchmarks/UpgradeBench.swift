@@ -81,6 +81,8 @@ enum UpgradeBench: Benchmark {
         guard let name = RouteName(one.set) else { return 0 }
         var route = Route(name: name)
         route.objective.quality.tolerance = 0.02
+        // Answers within five seconds are in time: what a chat would say.
+        route.objective.latency.p95Ms = 5_000
         let prompts = data.outcomes.prompts(answeredBy: [one.old, one.new])
         var trial = RolloutTrial(
             route: route, control: models[0], candidate: models[1], outcomes: data.outcomes, prompts: .recorded(prompts)

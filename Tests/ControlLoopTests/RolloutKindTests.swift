@@ -1,3 +1,4 @@
+import Analysis
 import ControlLoop
 import Core
 import Policy
@@ -129,6 +130,32 @@ import Testing
         try await world.driver.tick(now: 13_000, seed: 1)
         #expect(await world.store.rollout(id)?.phase == .ended(.guardrail(.errors)))
         await #expect(throws: TrimtabError.self) { _ = try await waive(forMs: 1_000, now: 14_000) }
+    }
+
+    /// Control: median 400 ms, 95th percentile 2,000 ms, first tokens by 300 ms.
+    @Test(
+        arguments: [
+            (nil, nil, 2_000, 400, 300), (5_000, nil, 5_000, nil, 300), (1_000, 1_500, 2_000, nil, 1_500),
+            (200, 100, 2_000, 400, 300),
+        ] as [(Double?, Double?, Double?, Double?, Double?)])
+    func whatTheObjectiveCallsInTimeIsNotSlow(
+        p95: Double?, ttft: Double?, slow: Double?, median: Double?, slowFirst: Double?
+    ) async throws {
+        let world = try await World()
+        var state = try await world.state()
+        (state.route.objective.latency.p95Ms, state.route.objective.latency.ttftP95Ms) = (p95, ttft)
+        var known = TargetStatistics(route: "chat", modelKey: "sim/strong")
+        (known.latencyP50Ms, known.latencyP95Ms, known.ttftP95Ms) = (400, 2_000, 300)
+        var surroundings = ControlLoop.Surroundings()
+        surroundings.statistics = [known]
+        var generator = SplitMix64(seed: 1)
+        let (effects, _) = try world.driver.loop.handle(
+            .startRollout(RolloutRequest(policy: 2, goal: .better, reason: "try")), by: "ann", state: state,
+            surroundings, now: 10_000, using: &generator)
+        let rollout = try #require(
+            effects.lazy.compactMap { if case .saveRollout(let it) = $0 { it } else { nil } }.first)
+        let thresholds = rollout.evidence.thresholds
+        #expect((thresholds.slowMs, thresholds.medianMs, thresholds.ttftMs) == (slow, median, slowFirst))
     }
 
     @Test func noMoreRolloutsThanAllowedRunAtOnceAndNoneStartsInAFreeze() async throws {

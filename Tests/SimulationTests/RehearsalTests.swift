@@ -42,6 +42,17 @@ struct RehearsalTests {
         #expect(report.scores.first?.fault == RehearsalFault.none && report.scores.count == 6)
     }
 
+    /// What is in time is not slow, so the fault is slower than that.
+    @Test func aDeclaredLatencyIsRehearsed() async throws {
+        let report = try await run(
+            try rehearsal { rehearsal in
+                rehearsal.route.objective.latency.p95Ms = 8_000
+                rehearsal.route.objective.latency.ttftP95Ms = 2_000
+            })
+        #expect(report.passed, "\(report.scores)")
+        #expect(outcomes(report)[.slowFirstToken] == .caught)
+    }
+
     @Test func oneSeedIsOneScore() async throws {
         let first = try await run(try rehearsal(seed: 4))
         #expect(try await run(try rehearsal(seed: 4)) == first)

@@ -21,7 +21,9 @@ extension Rehearsal {
         models += after.targets.map { target in
             var model = model(of: target)
             model.errorRate = healthy?.errorRate ?? model.errorRate
-            fault.strike(&model, ratePerS: share * Self.ratePerS / Double(max(1, after.targets.count)))
+            fault.strike(
+                &model, ratePerS: share * Self.ratePerS / Double(max(1, after.targets.count)),
+                inTime: route.objective.latency)
             return model
         }
         var settings = VirtualSettings(
@@ -51,8 +53,8 @@ extension Rehearsal {
             TokenPrice(input: 0, output: Int64(max(1, cost.mean / Self.meanTokens * 1e6)))
         }
         var latency = traffic.latency
-        // Thresholds are relative: a slow model is as well rehearsed faster, and its answers end sooner.
-        latency.medianMs = min(latency.medianMs, 1_000)
+        // Where thresholds are relative, a slow model is as well rehearsed faster, and its answers end sooner.
+        if route.objective.latency == .init() { latency.medianMs = min(latency.medianMs, 1_000) }
         return SimulatedModel(
             provider: target.provider, name: target.model, price: price,
             quality: traffic.quality ?? .init(mean: 0.8), latency: latency, errorRate: traffic.failureRate)

@@ -10,18 +10,20 @@ extension RehearsalFault {
 
     /// Makes a candidate that is as good as stable ill.
     ///
-    /// - Parameter ratePerS: what the candidate gets of the traffic at first, requests a second.
-    func strike(_ model: inout SimulatedModel, ratePerS: Double) {
+    /// - Parameters:
+    ///   - ratePerS: what the candidate gets of the traffic at first, requests a second.
+    ///   - inTime: what the route's objective allows.
+    func strike(_ model: inout SimulatedModel, ratePerS: Double, inTime: Objective.Latency) {
         switch self {
         case .none: break
         case .rateLimitStorm: model.rateLimitPerS = ratePerS / 5
         case .errorRise: model.errorRate = min(0.9, 5 * model.errorRate)
         case .slowFirstToken:
-            // The first token takes ten times as long, the rest as long as before.
-            let first = 10 * model.latency.ttftShare
-            let whole = first + 1 - model.latency.ttftShare
-            model.latency.medianMs *= whole
-            model.latency.ttftShare = first / whole
+            // The first token takes ten times as long, and twice what is in time; the rest takes as long as before.
+            let usual = model.latency.medianMs * model.latency.ttftShare
+            let first = max(10 * usual, 2 * max(inTime.p95Ms ?? 0, inTime.ttftP95Ms ?? 0))
+            model.latency.medianMs += first - usual
+            model.latency.ttftShare = first / model.latency.medianMs
         case .qualityDrop: model.quality.mean -= 0.3
         case .priceRise:
             model.price = model.price.map { TokenPrice(input: 2 * $0.input, output: 2 * $0.output) }
