@@ -37,6 +37,7 @@ extension Rollout {
 
     /// Waives a guardrail, in place of an earlier waiver of it; one that has no length ends that. `false` once the rollout
     /// is over, and when there is nothing to end.
+    @discardableResult
     package mutating func waive(_ waiver: Waiver, now: Int64) -> Bool {
         guard isActive else { return false }
         let isNew = waiver.until > now
