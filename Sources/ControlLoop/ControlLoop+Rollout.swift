@@ -63,8 +63,8 @@ extension ControlLoop {
             candidate: candidate, salt: generator.next(), createdAt: now, createdBy: actor, decision: decision,
             reason: reason, plan: plan,
             evidence: RolloutEvidence(
-                thresholds: FrozenThresholds(control, of: state.route), guardrails: state.route.guardrails))
-        if plan.kind == .shadow { rollout.evidence.isMirrored = true }
+                thresholds: FrozenThresholds(control, of: state.route), guardrails: state.route.guardrails,
+                isMirrored: plan.kind == .shadow))
         if let serving = state.policies[candidate]?.servingTargets, let old = state.stable?.servingTargets {
             rollout.evidence.sharesQuota = serving.allSatisfy { new in old.contains { $0.sharesQuota(with: new) } }
         }

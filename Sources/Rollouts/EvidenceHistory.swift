@@ -67,7 +67,9 @@ extension RolloutEvidence {
         RolloutEvidence(
             thresholds: thresholds, isMirrored: isMirrored, sharesQuota: sharesQuota, costAlpha: costAlpha,
             guardrails: guardrails.map {
-                GuardrailEvidence(guardrail: $0.guardrail, alpha: $0.alpha, controlRate: $0.outcomes?.controlRate)
+                GuardrailEvidence(
+                    guardrail: $0.guardrail, alpha: $0.alpha, controlRate: $0.outcomes?.controlRate,
+                    isMirrored: $0.pairs != nil)
             })
     }
 }

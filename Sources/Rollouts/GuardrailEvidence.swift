@@ -13,18 +13,28 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
     /// Every trial that was assigned by itself, of events so frequent that a test of events alone would waste half of
     /// what the trials tell; `nil` for rare ones.
     package private(set) var outcomes: OutcomeTest?
+    /// Answers to the same requests, in place of events and outcomes; `nil` where the candidate gets requests of its own.
+    package private(set) var pairs: PairedEvidence?
     /// The log of the e-value at which the candidate is rolled back.
     package let logLimit: Double
-    /// Natural logarithm of the e-value of the two tests together: their trials are different ones, so the product of
-    /// their e-values is one. Kept, because a look is more frequent than an event.
+    /// Natural logarithm of the e-value: of the pairs, or of the other two tests together: their trials are different
+    /// ones, so the product of their e-values is one. Kept, because a look is more frequent than an event.
     package private(set) var logEValue = 0.0
+    /// The pairs that it is from.
+    private var weighedPairs: Int64 = 0
 
-    /// - Parameter controlRate: the control's event rate before the start, where events are frequent.
-    package init(guardrail: Guardrail, alpha: Double, controlRate: Double?) {
+    /// - Parameters:
+    ///   - controlRate: the control's event rate before the start, where events are frequent.
+    ///   - isMirrored: whether the candidate answers copies of the control's requests.
+    package init(guardrail: Guardrail, alpha: Double, controlRate: Double?, isMirrored: Bool = false) {
         self.guardrail = guardrail
         self.alpha = alpha
         logLimit = -logarithm(alpha)
-        outcomes = controlRate.map { OutcomeTest(controlRate: $0) }
+        if isMirrored, guardrail.isPaired {
+            pairs = PairedEvidence()
+        } else {
+            outcomes = controlRate.map { OutcomeTest(controlRate: $0) }
+        }
     }
 
     /// Counts one event. What is known of repeated units is the caller's.
@@ -44,17 +54,31 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
         }
     }
 
-    /// Ends a block of frequent events.
+    /// Counts the score of one side of a pair.
+    mutating func addScore(_ score: Double, pair: UInt32, isCandidate: Bool) {
+        pairs?.add(score, pair: pair, isCandidate: isCandidate)
+    }
+
+    /// Ends a block of frequent events, and weighs the pairs that came in it.
     mutating func endBlock() {
-        guard outcomes?.endBlock() == true else { return }
+        let hasNewPairs = pairs.map { $0.differences.count > weighedPairs } ?? false
+        guard outcomes?.endBlock() == true || hasNewPairs else { return }
         weigh()
     }
 
-    private mutating func weigh() { logEValue = events.logE + (outcomes?.logE ?? 0) }
+    mutating func forgetSides() { pairs?.forgetSides() }
+
+    private mutating func weigh() {
+        if let differences = pairs?.differences {
+            (logEValue, weighedPairs) = (differences.logE(below: 0), differences.count)
+        } else {
+            logEValue = events.logE + (outcomes?.logE ?? 0)
+        }
+    }
 }
 
 extension GuardrailEvidence {
-    enum CodingKeys: String, CodingKey { case guardrail, alpha, events, outcomes }
+    enum CodingKeys: String, CodingKey { case guardrail, alpha, events, outcomes, pairs }
 
     /// One that was stored in an earlier form begins anew.
     package init(from decoder: any Decoder) throws {
@@ -64,6 +88,7 @@ extension GuardrailEvidence {
             alpha: try c.decode(Double.self, forKey: .alpha), controlRate: nil)
         events = EventSplit(strata: try c.decodeIfPresent([EventSplit.Stratum].self, forKey: .events) ?? [])
         outcomes = try c.decodeIfPresent(OutcomeTest.self, forKey: .outcomes)
+        pairs = try c.decodeIfPresent(PairedEvidence.self, forKey: .pairs)
         weigh()
     }
 
@@ -73,5 +98,6 @@ extension GuardrailEvidence {
         try c.encode(alpha, forKey: .alpha)
         try c.encode(events.strata, forKey: .events)
         try c.encodeIfPresent(outcomes, forKey: .outcomes)
+        try c.encodeIfPresent(pairs, forKey: .pairs)
     }
 }

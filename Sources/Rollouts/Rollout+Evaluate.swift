@@ -117,6 +117,14 @@ extension Rollout {
     private func missingForQuality() -> String? {
         guard evidence.indexOfTest(.badAnswers) != nil else { return nil }
         let tolerance = plan.margins.quality
+        if let pairs = evidence.pairs(.badAnswers) {
+            if pairs.count == 0 {
+                return "Quality feedback on requests and on their copies is needed; an unknown is not treated as good."
+            }
+            if pairs.logE(above: -tolerance) >= -logarithm(Self.harmAlpha) { return nil }
+            return "Quality is not yet shown to be at most \(tolerance) worse (down to "
+                + "\(pairs.lowerBound(alpha: Self.harmAlpha).short) in \(pairs.count) pairs)."
+        }
         guard
             let spare = evidence.quality.difference?.lowerBound(
                 alpha: Self.harmAlpha, margin: .absolute(-tolerance))
@@ -151,6 +159,10 @@ extension Rollout {
             }
             return most < 0 ? nil : "Not yet shown to be cheaper."
         case .better:
+            if let pairs = evidence.pairs(.badAnswers) {
+                return pairs.logE(above: 0) >= -logarithm(Self.gainAlpha)
+                    ? nil : "Not yet shown to be better, in \(pairs.count) pairs."
+            }
             guard let least = evidence.quality.difference?.lowerBound(alpha: Self.gainAlpha) else {
                 return "No quality feedback for \(MeanDifference.minimumTrials) answers of both arms yet."
             }

@@ -63,6 +63,7 @@ extension RolloutEvidence {
         case .request(let answer): fold(answer, of: trial, place)
         case .quality(let value):
             note(.badAnswers, value < thresholds.badBelow, trial, place)
+            note(.badAnswers, score: value, trial, place)
             quality.add(value, isCandidate: isCandidate, share: share, unit: trial.unit)
             steps[place.index].update(isCandidate) { $0.quality.add(value) }
         }
@@ -106,6 +107,10 @@ extension RolloutEvidence {
         if answer.marks.contains(.schemaChecked) {
             note(.schemaFailures, answer.marks.contains(.malformed), trial, place)
         }
+        if !contended {
+            note(.refusals, score: Guardrail.refusals.score(answer.marks), trial, place)
+            note(.schemaFailures, score: Guardrail.schemaFailures.score(answer.marks), trial, place)
+        }
         if let latency = answer.latencyMs {
             if let slow = thresholds.slowMs { note(.slow, Double(latency) > slow, trial, place) }
             if let median = thresholds.medianMs { note(.slowMedian, Double(latency) > median, trial, place) }
@@ -144,7 +149,7 @@ extension RolloutEvidence {
     /// Counts a trial of a guardrail: whole for display, and for its test once for each unit.
     private mutating func note(_ guardrail: Guardrail, _ isEvent: Bool, _ trial: Trial, _ place: Place) {
         steps[place.index].update(place.isCandidate) { $0.counts.add(guardrail, events: isEvent ? 1 : 0) }
-        guard let test = indexOfTest(guardrail) else { return }
+        guard let test = indexOfTest(guardrail), guardrails[test].pairs == nil else { return }
         guard let unit = trial.unit else {
             guardrails[test].addTrial(isEvent: isEvent, isCandidate: place.isCandidate, share: place.share)
             return
@@ -152,6 +157,12 @@ extension RolloutEvidence {
         if isEvent, units.isFirst(unit, guardrail.ordinal) {
             guardrails[test].addEvent(isCandidate: place.isCandidate, share: place.share)
         }
+    }
+
+    /// Counts one side of a pair. What is peculiar to its unit is in both sides, so each pair of a unit counts.
+    private mutating func note(_ guardrail: Guardrail, score: Double?, _ trial: Trial, _ place: Place) {
+        guard isMirrored == true, let pair = trial.pair, let score, let test = indexOfTest(guardrail) else { return }
+        guardrails[test].addScore(score, pair: pair, isCandidate: place.isCandidate)
     }
 }
 

@@ -5,7 +5,7 @@ package import Statistics
 package struct RolloutEvidence: Codable, Sendable, Equatable {
     package let thresholds: FrozenThresholds
     /// Whether the candidate gets copies of the control's requests, beside them; `nil` is no.
-    package var isMirrored: Bool?
+    package private(set) var isMirrored: Bool?
     /// Whether both arms draw on one rate limit, so that a refusal by it says nothing about either; `nil` is no.
     package var sharesQuota: Bool?
     /// One entry a step that had traffic, in order.
@@ -25,7 +25,7 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     package internal(set) var firstRequests = FirstRequests()
     /// What the candidate spent in its dearest minute so far.
     package internal(set) var spend = Spend()
-    var units = UnitMemory()
+    var units = RecentTable()
     var seen = SeenUnits()
     /// Candidate requests so far.
     var candidateRequests: Int64 = 0
@@ -67,14 +67,19 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
     }
 
     /// Empty evidence with a test for every guardrail that the route gives a weight and that can be tested here.
-    package init(thresholds: FrozenThresholds, guardrails settings: Route.Guardrails) {
+    ///
+    /// - Parameter isMirrored: whether the candidate gets copies of the control's requests.
+    package init(thresholds: FrozenThresholds, guardrails settings: Route.Guardrails, isMirrored: Bool = false) {
         let active = Guardrail.allCases.filter { settings[$0] > 0 && thresholds.allow($0) }
         let total = active.reduce(0) { $0 + settings[$1] }
         func alpha(_ guardrail: Guardrail) -> Double { settings.alpha * settings[guardrail] / total }
         self.init(
-            thresholds: thresholds, costAlpha: active.contains(.cost) ? alpha(.cost) : nil,
+            thresholds: thresholds, isMirrored: isMirrored ? true : nil,
+            costAlpha: active.contains(.cost) ? alpha(.cost) : nil,
             guardrails: active.filter { $0 != .cost }.map {
-                GuardrailEvidence(guardrail: $0, alpha: alpha($0), controlRate: thresholds.controlRate(for: $0))
+                GuardrailEvidence(
+                    guardrail: $0, alpha: alpha($0), controlRate: thresholds.controlRate(for: $0),
+                    isMirrored: isMirrored)
             })
     }
 
@@ -119,7 +124,7 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
         cursor = try c.decode([Int: Int64].self, forKey: .cursor)
         firstRequests = try c.decode(FirstRequests.self, forKey: .firstRequests)
         spend = try c.decodeIfPresent(Spend.self, forKey: .spend) ?? spend
-        units = try c.decodeIfPresent(UnitMemory.self, forKey: .units) ?? units
+        units = try c.decodeIfPresent(RecentTable.self, forKey: .units) ?? units
         seen = try c.decodeIfPresent(SeenUnits.self, forKey: .seen) ?? seen
         candidateRequests = try c.decodeIfPresent(Int64.self, forKey: .candidateRequests) ?? 0
         warmAt = try c.decodeIfPresent(Int64.self, forKey: .warmAt)
@@ -134,6 +139,14 @@ package struct RolloutEvidence: Codable, Sendable, Equatable {
         }
     }
 
-    /// What an ended rollout does not need: the units that it saw.
-    mutating func forgetUnits() { (units, seen) = (UnitMemory(), SeenUnits()) }
+    /// How the answers to requests and to their copies compare by a guardrail; `nil` where it does not look at pairs.
+    package func pairs(_ guardrail: Guardrail) -> PairedDifferences? {
+        indexOfTest(guardrail).flatMap { guardrails[$0].pairs?.differences }
+    }
+
+    /// What an ended rollout does not need: the units that it saw, and the sides that wait for their other side.
+    mutating func forgetUnits() {
+        (units, seen) = (RecentTable(), SeenUnits())
+        for test in guardrails.indices { guardrails[test].forgetSides() }
+    }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The running estimates both sequences below bet by: those of Waudby-Smith and Ramdas, with half an observation at
+/// The running estimates that sequence and test below bet by: those of Waudby-Smith and Ramdas, with half an observation at
 /// 1/2 and a variance of 1/4 to start from. Values are on 0...1.
 private struct PlugIn: Codable, Sendable, Equatable {
     var n: Int64 = 0
@@ -33,7 +33,7 @@ private func onUnit(_ value: Double, _ lowest: Double, _ highest: Double) -> Dou
 ///
 /// The predictable plug-in empirical-Bernstein sequence: Waudby-Smith and Ramdas, "Estimating means of bounded random
 /// variables by betting", JRSS B 2023, theorem 2. The order of the values counts, as each is weighted by what was
-/// known before it. For shadow pairs add candidate minus control of each pair, in −1...1.
+/// known before it; where it must not count, see `PairedDifferences`.
 package struct BoundedMeanSequence: Codable, Sendable, Equatable {
     /// No value weighs more; keeps the correction below finite.
     private static let greatestBet = 0.5
@@ -121,53 +121,5 @@ package struct BettingTest: Codable, Sendable, Equatable {
         let x = isBelow ? 1 - unit : unit
         logE += log1p(min(plugIn.bet(evidence), Self.truncation / null) * (x - null))
         plugIn.add(x)
-    }
-}
-
-/// The confidence sequence of all means that neither of two gamblers, up and down, has disproved: tighter than
-/// `BoundedMeanSequence`, at two logarithms a value and grid point.
-///
-/// The hedged capital process of Waudby-Smith and Ramdas (2023), theorem 3, with half the wealth on each side. Both
-/// wealths are monotone in the mean, so the interval from the grid is at most one step wider than the exact one.
-package struct BettingSequence: Sendable, Equatable {
-    /// The number of steps the range is divided into.
-    package static let steps = 128
-    private static let truncation = 0.5
-
-    package let lowest: Double
-    package let highest: Double
-    private let evidence: Double
-    private var plugIn = PlugIn()
-    /// ln of the wealth of who bets that the mean is above, or below, each grid point.
-    private var above = [Double](repeating: 0, count: steps + 1)
-    private var below = [Double](repeating: 0, count: steps + 1)
-
-    package init(range: ClosedRange<Double> = 0...1, tunedFor alpha: Double = 0.05) {
-        lowest = range.lowerBound
-        highest = range.upperBound
-        evidence = log(2 / alpha)
-    }
-
-    package var count: Int64 { plugIn.n }
-
-    /// Adds a value, brought into the range; one that is no number is ignored.
-    package mutating func add(_ value: Double) {
-        guard let x = onUnit(value, lowest, highest) else { return }
-        let bet = plugIn.bet(evidence)
-        for step in 0...Self.steps {
-            let mean = Double(step) / Double(Self.steps)
-            above[step] += log1p(min(bet, Self.truncation / max(mean, 1e-9)) * (x - mean))
-            below[step] += log1p(min(bet, Self.truncation / max(1 - mean, 1e-9)) * (mean - x))
-        }
-        plugIn.add(x)
-    }
-
-    /// Holds the mean at every look together, except with probability `alpha`; the whole range without a value.
-    package func interval(alpha: Double) -> ClosedRange<Double> {
-        let limit = log(2 / alpha)
-        let low = above.lastIndex { $0 >= limit } ?? 0
-        let high = max(below.firstIndex { $0 >= limit } ?? Self.steps, low)
-        let width = (highest - lowest) / Double(Self.steps)
-        return (lowest + width * Double(low))...(high == Self.steps ? highest : lowest + width * Double(high))
     }
 }

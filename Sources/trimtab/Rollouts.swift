@@ -221,6 +221,16 @@ struct Rollouts: AsyncParsableCommand {
                 Column("limit", right: true) { Table.decimal($0["log_limit"], 2) },
                 Column("of the way", right: true) { Table.percent($0["progress"]) },
             ], empty: "No evidence yet.")
+        let paired = evidence["guardrails"].list.filter { $0["pairs"] != .null }
+        let pairs = Table.render(
+            paired,
+            [
+                Column("in pairs", "guardrail"),
+                Column("pairs", right: true) { $0["pairs"]["count"].text },
+                Column("difference", right: true) { Table.decimal($0["pairs"]["estimate"], 3) },
+                Column("at least", right: true) { Table.decimal($0["pairs"]["lower"], 3) },
+                Column("at most", right: true) { Table.decimal($0["pairs"]["upper"], 3) },
+            ], empty: "")
         let timeline = Table.render(
             rollout["timeline"].list,
             [
@@ -231,6 +241,6 @@ struct Rollouts: AsyncParsableCommand {
                         ? Double(detail).map { "to " + Table.percent(.number($0)) } ?? detail : detail
                 },
             ], empty: "")
-        return [head, guardrails, timeline].filter { !$0.isEmpty }.joined(separator: "\n\n")
+        return [head, guardrails, pairs, timeline].filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 }

@@ -26,6 +26,10 @@ import Testing
             server.store.edit { $0.rollouts[0].phase = .promoted }
             text += "$ trimtab rollouts list  # once it is promoted\n"
             text += try await Program.run(["rollouts", "list", "--state", "promoted"], server).1
+            let shadow = try Fixture.shadow()
+            server.store.edit { $0.rollouts[0] = shadow }
+            text += "\n$ trimtab rollouts show \(Fixture.id(3))  # of a shadow\n"
+            text += try await Program.run(["rollouts", "show", "\(Fixture.id(3))"], server).1
             try golden("tables.txt", text)
         }
     }

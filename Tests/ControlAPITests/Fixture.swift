@@ -109,6 +109,24 @@ enum Fixture {
         return rollout
     }
 
+    /// The same as a shadow, judged by 300 pairs of which the candidate's answers are a little worse.
+    static func shadow() throws -> Rollout {
+        var rollout = try rollout()
+        rollout.plan = RolloutPlan().of(.shadow)
+        rollout.phase = .progressing(step: 0)
+        rollout.timeline = [TimelineEntry(at: start + 300_000, event: "started", detail: "Policy 2 against 1 at 20 %.")]
+        rollout.evidence = RolloutEvidence(
+            thresholds: rollout.evidence.thresholds, guardrails: Route.Guardrails(), isMirrored: true)
+        rollout.evidence.fold(
+            [(Arm.stable, 1_500, 0.05), (.shadow, 300, 0.08)].map { (arm: Arm, requests: Int64, loss: Double) in
+                EvidencePane(
+                    key: EvidenceKey(rollout: id(3), step: 0, arm: arm), partition: 0, number: 1, candidateWeight: 0.2,
+                    trials: .requests(
+                        requests, quality: (0..<300).map { 0.9 - loss * Double($0 % 4) }, at: start, firstPair: 0))
+            })
+        return rollout
+    }
+
     private static func alternative(
         _ target: Target, quality: (Double, Double), cost: (Double, Double), p95: Double, front: Bool,
         verdict: Alternative.Verdict, reason: String

@@ -26,7 +26,8 @@ import Testing
             let quality = (0..<requests).map { 0.9 + Double($0 % 3) * 0.01 }
             return EvidencePane(
                 key: EvidenceKey(rollout: rollout, step: 0, arm: arm), partition: 0, number: number,
-                candidateWeight: weight, trials: .requests(requests, failures: failures, quality: quality))
+                candidateWeight: weight, trials: .requests(requests, failures: failures, quality: quality, firstPair: 0)
+            )
         }
     }
 
@@ -36,10 +37,7 @@ import Testing
         let id = try await start(.shadow, in: world)
         let pointer = try await world.state().pointer
         #expect(pointer.mode == .mirror && pointer.weight == 0.2 && pointer.stable == 1)
-        // The first answers of the control only tell where its quality lies.
-        let evidence =
-            panes(id, [(.stable, 60, 0)], weight: 0.2)
-            + panes(id, [(.stable, 5_000, 5), (.shadow, 1_000, 1)], weight: 0.2, number: 2)
+        let evidence = panes(id, [(.stable, 5_000, 5), (.shadow, 1_000, 1)], weight: 0.2)
         await world.store.add(results: [], feedback: [], panes: evidence)
         try await world.driver.tick(now: 12_000, seed: 1)
         #expect(await world.store.rollout(id)?.phase == .ended(.passed))

@@ -133,4 +133,45 @@ import Testing
         #expect(processor.unresolvedFeedback() == [Make.id(1)])
         #expect(processor.checkpoint().feedback.map(\.request) == [Make.id(3)])
     }
+
+    /// One side of a shadow rollout.
+    private func side(_ number: UInt64, shadowOf original: UInt64? = nil) -> LogEvent {
+        Make.request(number, at: Int64(number)) {
+            $0.rollout = Make.id(77)
+            ($0.step, $0.candidateWeight) = (0, 0.2)
+            ($0.arm, $0.shadowOf) = original == nil ? (.stable, nil) : (.shadow, original.map { Make.id($0) })
+        }
+    }
+
+    @Test("A request and its copy share a pair, as does all feedback on them, also when they are looked up")
+    func pairs() throws {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([
+            side(1), side(2), Make.feedback(1, on: 1), side(11, shadowOf: 1), Make.feedback(2, on: 11),
+            Make.feedback(3, on: 12), canary(3), Make.feedback(4, on: 3),
+        ])
+        guard case .request(let late) = side(12, shadowOf: 2) else { return }
+        processor.resolve([Make.id(12): RequestRow(late)], now: Make.start)
+        let panes = processor.checkpoint().evidence()
+        func pairs(_ arm: Arm, feedback: Bool) -> [UInt32?] {
+            panes.filter { $0.key.arm == arm }.flatMap(\.trials).filter { ($0.answer == nil) == feedback }.map(\.pair)
+        }
+        let stable = pairs(.stable, feedback: false)
+        #expect(stable.count == 2 && stable[0] != stable[1] && !stable.contains(nil))
+        #expect(pairs(.stable, feedback: true) == [stable[0]])
+        #expect(pairs(.shadow, feedback: false) == [stable[0]])
+        #expect(pairs(.shadow, feedback: true) == stable)
+        // A candidate that serves its own requests has no other side.
+        #expect(pairs(.candidate, feedback: false) == [nil] && pairs(.candidate, feedback: true) == [nil])
+        for pane in panes { #expect(EvidencePane.trials(encoded: pane.encodedTrials) == pane.trials) }
+    }
+
+    @Test("Panes that were stored before there were pairs are read")
+    func earlierPanes() throws {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings())
+        processor.feed([canary(1), canary(2), Make.feedback(1, on: 1)])
+        let pane = try #require(processor.checkpoint().evidence().first)
+        #expect(EvidencePane.trials(encoded: [2] + pane.encodedTrials.dropFirst()) == pane.trials)
+        #expect(EvidencePane.trials(encoded: [1] + pane.encodedTrials.dropFirst()) == nil)
+    }
 }

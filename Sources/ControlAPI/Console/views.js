@@ -169,6 +169,12 @@ function ratio({ estimate, lower, upper }) {
   return estimate == null ? "–" : `${times(estimate)} (${times(lower, "0")}–${times(upper, "∞")})`;
 }
 
+/** A mean difference over pairs and what is not ruled out. */
+function difference({ count, estimate, lower, upper }) {
+  const points = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+  return estimate == null ? "no pairs" : `${points(estimate)} (${points(lower)} to ${points(upper)}) in ${format.count(count)} pairs`;
+}
+
 function guardrails(evidence) {
   const e = (log) => (log < 9 ? Math.exp(log).toFixed(log < 2.3 ? 1 : 0) : `10^${(log / Math.LN10).toFixed(1)}`);
   const rows = evidence.guardrails.map((one) => {
@@ -176,7 +182,7 @@ function guardrails(evidence) {
     const fill = s("rect", { class: one.progress > 0.7 ? "fill near" : "fill", x: 0, y: 4, height: 8, width: one.progress * 96 });
     return h("tr", {}, h("td", { title: one.subject }, heading(one.guardrail)),
       h("td", { class: "n" }, shown(one.candidate)), h("td", { class: "n" }, shown(one.control)),
-      h("td", { class: "n" }, ratio(one.ratio)),
+      h("td", { class: "n" }, one.pairs ? difference(one.pairs) : ratio(one.ratio)),
       h("td", { class: "bar-cell" }, s("svg", { class: "meter", viewBox: "0 0 100 16", preserveAspectRatio: "none",
         role: "img", "aria-label": said },
       s("rect", { class: "track", x: 0, y: 4, width: 96, height: 8 }), fill,

@@ -43,6 +43,8 @@ struct EvidenceView: Encodable {
         /// Candidate over control: how many times as often, or as much.
         let ratio: Bounds
         let control, candidate: Arm
+        /// Where it looks at pairs, in place of the ratio.
+        let pairs: Pairs?
 
         /// `nil` where nothing bounds it.
         struct Bounds: Encodable {
@@ -50,6 +52,20 @@ struct EvidenceView: Encodable {
             init(_ estimate: Double?, _ lower: Double?, _ upper: Double?) {
                 func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite && $0 < 1e9 ? $0 : nil } }
                 (self.estimate, self.lower, self.upper) = (finite(estimate), finite(lower), finite(upper))
+            }
+        }
+
+        /// Scores of the answers to the same requests: candidate minus control, in points of 0 to 1.
+        struct Pairs: Encodable {
+            let count: Int64
+            let estimate: Double?
+            /// What a step needs at its own alpha, and what rolls back at the guardrail's.
+            let lower, upper: Double
+
+            init(_ pairs: PairedDifferences, alpha: Double) {
+                (count, estimate) = (pairs.count, pairs.mean)
+                lower = pairs.lowerBound(alpha: Rollout.harmAlpha)
+                upper = pairs.upperBound(alpha: alpha)
             }
         }
 
@@ -61,7 +77,7 @@ struct EvidenceView: Encodable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case guardrail, subject, statement, role, alpha, progress, ratio, control, candidate
+            case guardrail, subject, statement, role, alpha, progress, ratio, control, candidate, pairs
             case logE = "log_e"
             case logLimit = "log_limit"
         }
@@ -71,15 +87,17 @@ struct EvidenceView: Encodable {
         ) {
             let evidence = rollout.evidence
             guardrail = finding.guardrail
-            subject = finding.guardrail.subject
+            let compared = evidence.pairs(guardrail)
+            pairs = compared.map { Pairs($0, alpha: finding.alpha) }
+            subject = guardrail.subject + (compared == nil ? "" : ", in pairs of a request and its copy")
             statement = finding.guardrail.statement
             role = rollout.plan.goal.role(of: finding.guardrail)
             alpha = finding.alpha
             (logE, logLimit) = (finding.logE, finding.logLimit)
             progress = logLimit > 0 ? min(1, max(0, logE / logLimit)) : 0
             if let test = evidence.guardrails.first(where: { $0.guardrail == finding.guardrail }) {
-                let risk = evidence.riskRatio(of: test)
-                ratio = Bounds(risk.estimate, risk.lowerBound, risk.upperBound)
+                let risk = compared == nil ? evidence.riskRatio(of: test) : nil
+                ratio = Bounds(risk?.estimate, risk?.lowerBound, risk?.upperBound)
                 (control, candidate) = (Arm(totals.control, guardrail), Arm(totals.candidate, guardrail))
             } else {
                 ratio = Self.costRatio(evidence, alpha: finding.alpha)
@@ -107,10 +125,18 @@ struct EvidenceView: Encodable {
             let evidence = rollout.evidence
             return [
                 DifferenceView("failures", "share of requests", evidence.failures, scale: 1),
-                DifferenceView("quality", "points of 0 to 1", evidence.quality.difference, scale: 1),
+                evidence.pairs(.badAnswers).map { DifferenceView("quality", "points of 0 to 1", $0) }
+                    ?? DifferenceView("quality", "points of 0 to 1", evidence.quality.difference, scale: 1),
                 DifferenceView("cost", "US dollars per 1,000 requests", evidence.cost.difference, scale: 1e-6),
                 DifferenceView("tokens", "output tokens a request", evidence.tokens.difference, scale: 1),
             ]
+        }
+
+        private init(_ name: String, _ unit: String, _ pairs: PairedDifferences) {
+            (self.name, self.unit) = (name, unit)
+            estimate = pairs.mean
+            lower = pairs.mean.map { _ in pairs.lowerBound(alpha: Rollout.harmAlpha) }
+            upper = pairs.mean.map { _ in pairs.upperBound(alpha: Rollout.harmAlpha) }
         }
 
         private init(_ name: String, _ unit: String, _ difference: MeanDifference?, scale: Double) {

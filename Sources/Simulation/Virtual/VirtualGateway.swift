@@ -21,8 +21,9 @@ struct VirtualGateway {
     }
 
     /// - Parameter now: when the request arrives, milliseconds since the epoch.
+    /// - Returns: what the user got, and the copy that a shadow answered for nobody.
     mutating func serve(_ planned: PlannedRequest, route: RouteName, now: Int64, _ simulator: inout Simulator)
-        -> Served?
+        -> (user: Served, copy: Served?)?
     {
         let bucket = planned.session.map { UInt16(truncatingIfNeeded: Hash64.hash($0, salt: 0)) }
         let id = UUIDv7(milliseconds: now, bucket: bucket, using: &random)
@@ -53,7 +54,29 @@ struct VirtualGateway {
         // The last attempt is the record itself.
         if record.outcome == .upstreamError, !record.attempts.isEmpty { record.attempts.removeLast() }
         record.at = now + Int64(record.totalMs.rounded())
-        return Served(record: record, quality: quality)
+        let copy = chosen.mirror.flatMap { self.copy(record, $0, simulated, &simulator) }
+        return (Served(record: record, quality: quality), copy)
+    }
+
+    /// It begins once the user has the answer, with one attempt and no fallback.
+    private mutating func copy(
+        _ original: RequestRecord, _ choice: RouteSelection.Mirror, _ request: SimulatedRequest,
+        _ simulator: inout Simulator
+    ) -> Served? {
+        let (target, now) = (choice.target, original.at)
+        guard let answer = simulator.answer(request, model: target.modelKey, nowMs: Double(now)) else { return nil }
+        var record = RequestRecord(
+            id: UUIDv7(milliseconds: now, bucket: original.id.bucket, using: &random), at: now, startedAt: now,
+            route: original.route, outcome: .upstreamError, status: 502, totalMs: 0)
+        (record.session, record.stream) = (original.session, original.stream)
+        (record.rollout, record.step) = (original.rollout, original.step)
+        (record.candidateWeight, record.unit) = (original.candidateWeight, original.unit)
+        (record.policy, record.propensity, record.arm) = (choice.policy, choice.propensity, .shadow)
+        (record.target, record.provider, record.model) = (target.id, target.provider, target.model)
+        record.shadowOf = original.id
+        finish(&record, answer, target, choice.timeouts)
+        record.at = now + Int64(record.totalMs.rounded())
+        return Served(record: record, quality: answer.outcome == .complete ? answer.quality : nil)
     }
 
     private func finish(
@@ -73,6 +96,9 @@ struct VirtualGateway {
         case .reset: (record.status, record.error) = (502, .reset)
         }
         guard answer.outcome == .complete else { return }
+        var checks = RequestRecord.Checks()
+        (checks.refusal, checks.empty) = (false, false)
+        record.checks = checks
         record.ttftMs = record.totalMs - answer.latencyMs + answer.ttftMs
         record.tokens = TokenUsage(input: answer.inputTokens, output: answer.outputTokens)
         record.cost = prices[target.modelKey]?.cost(input: answer.inputTokens, output: answer.outputTokens)

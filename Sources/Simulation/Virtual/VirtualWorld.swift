@@ -91,16 +91,27 @@ package struct VirtualWorld {
             let at = settings.startMs + Int64(planned.atMs)
             guard at < tick else { return }
             next = workload.next()
-            guard let one = gateway.serve(planned, route: settings.route.name, now: at, &simulator) else { continue }
-            count(one)
-            var completion = Completion(record: one.record)
-            if planned.givesFeedback, let quality = one.quality {
-                completion.feedback = Feedback(
-                    id: UUIDv7(milliseconds: one.record.at, using: &ids), request: one.record.id, at: one.record.at,
-                    name: Feedback.quality, value: quality, source: .user)
+            guard let (user, copy) = gateway.serve(planned, route: settings.route.name, now: at, &simulator) else {
+                continue
             }
-            open.append(completion)
+            // No user sees a copy: it is no served request.
+            count(user)
+            open.append(completion(of: user, .user, isJudged: planned.givesFeedback))
+            if let copy { open.append(completion(of: copy, .judge, isJudged: planned.givesFeedback)) }
         }
+    }
+
+    private mutating func completion(of one: VirtualGateway.Served, _ source: Feedback.Source, isJudged: Bool)
+        -> Completion
+    {
+        var completion = Completion(record: one.record)
+        guard isJudged, let quality = one.quality else { return completion }
+        var feedback = Feedback(
+            id: UUIDv7(milliseconds: one.record.at, using: &ids), request: one.record.id, at: one.record.at,
+            name: Feedback.quality, value: quality, source: source)
+        feedback.pair = one.record.shadowOf
+        completion.feedback = feedback
+        return completion
     }
 
     private mutating func count(_ one: VirtualGateway.Served) {
@@ -166,13 +177,15 @@ package struct VirtualWorld {
         }
     }
 
-    /// Somebody starts a canary of a policy that is new.
+    /// Somebody starts a rollout of a policy that is new.
     ///
     /// - Throws: what the control loop says against it.
-    package mutating func startRollout(of policy: RoutingPolicy, goal: RolloutPlan.Goal, reason: String) async throws {
+    package mutating func startRollout(
+        of policy: RoutingPolicy, goal: RolloutPlan.Goal, kind: RolloutPlan.Kind = .canary, reason: String
+    ) async throws {
         let version = try await store.create(policy, now: now).version
         _ = try await driver.handle(
-            .startRollout(RolloutRequest(policy: version, goal: goal, reason: reason)),
+            .startRollout(RolloutRequest(policy: version, goal: goal, kind: kind, reason: reason)),
             route: settings.route.name, by: Self.actor, now: now, seed: ids.next())
         await refreshTable()
     }

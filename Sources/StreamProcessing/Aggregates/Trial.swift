@@ -11,11 +11,14 @@ package struct Trial: Sendable, Equatable {
     package var unit: UInt32?
     /// When the request ended or the feedback was given, milliseconds since the epoch.
     package var at: Int64
+    /// Hash of the request that a shadow repeats, the same for both sides; `nil` where there cannot be two.
+    package var pair: UInt32?
     package var observation: Observation
 
-    package init(unit: UInt32? = nil, at: Int64, _ observation: Observation) {
+    package init(unit: UInt32? = nil, at: Int64, pair: UInt32? = nil, _ observation: Observation) {
         self.unit = unit
         self.at = at
+        self.pair = pair
         self.observation = observation
     }
 
@@ -84,20 +87,29 @@ extension Trial {
         let isWhole = record.outcome == .complete
         self.init(
             unit: record.unit, at: record.at,
+            pair: Self.pair(arm: record.arm, id: record.id, shadowOf: record.shadowOf),
             .request(
                 Answer(
                     marks, latencyMs: isWhole ? Float(record.totalMs) : nil,
                     ttftMs: isWhole ? record.ttftMs.map { Float($0) } : nil, cost: record.cost?.value,
                     tokens: record.tokens.map { Int64($0.output) })))
     }
+
+    /// Whether stable's request has a copy is not known where it is counted, so it always may be a side of a pair.
+    static func pair(arm: Arm, id: UUIDv7, shadowOf: UUIDv7?) -> UInt32? {
+        let shared = arm == .stable ? id : arm == .shadow ? shadowOf : nil
+        return shared.map { UInt32(truncatingIfNeeded: (($0.low ^ $0.high) &* 0x9E37_79B9_7F4A_7C15) >> 32) }
+    }
 }
 
 // MARK: Stored form
 
 extension EvidencePane {
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
+    /// The form without pairs.
+    private static let earlier: UInt8 = 2
 
-    /// The trials as bytes: a version, their number, then each with its time since the one before; some 15 to 25 bytes
+    /// The trials as bytes: a version, their number, then each with its time since the one before; some 15 to 30 bytes
     /// a request.
     package var encodedTrials: [UInt8] {
         var writer = ByteWriter(version: Self.version)
@@ -107,10 +119,9 @@ extension EvidencePane {
             writer.append(trial.at - last)
             last = trial.at
             switch trial.observation {
-            case .request(let answer): answer.append(to: &writer, unit: trial.unit)
+            case .request(let answer): answer.append(to: &writer, of: trial)
             case .quality(let value):
-                writer.append(UInt64(Self.isQuality | (trial.unit == nil ? 0 : Self.hasUnit)))
-                if let unit = trial.unit { writer.append(UInt64(unit)) }
+                trial.append(to: &writer, head: Self.isQuality)
                 writer.append(value)
             }
         }
@@ -124,10 +135,13 @@ extension EvidencePane {
     fileprivate static let hasTTFT: UInt32 = 1 << 19
     fileprivate static let hasCost: UInt32 = 1 << 20
     fileprivate static let hasTokens: UInt32 = 1 << 21
+    fileprivate static let hasPair: UInt32 = 1 << 22
 
     /// `nil` for bytes of another version, cut short, with something behind, or that make no sense.
     package static func trials(encoded bytes: some Collection<UInt8>) -> [Trial]? {
-        guard var reader = ByteReader(bytes, version: version), let count = reader.count() else { return nil }
+        guard var reader = ByteReader(bytes, version: version) ?? ByteReader(bytes, version: earlier),
+            let count = reader.count()
+        else { return nil }
         var trials: [Trial] = []
         trials.reserveCapacity(count)
         var at: Int64 = 0
@@ -140,16 +154,25 @@ extension EvidencePane {
     }
 }
 
-extension Trial.Answer {
-    fileprivate func append(to writer: inout ByteWriter, unit: UInt32?) {
-        var head = UInt32(marks.rawValue)
+extension Trial {
+    fileprivate func append(to writer: inout ByteWriter, head: UInt32) {
+        var head = head
         if unit != nil { head |= EvidencePane.hasUnit }
+        if pair != nil { head |= EvidencePane.hasPair }
+        writer.append(UInt64(head))
+        if let unit { writer.append(UInt64(unit)) }
+        if let pair { writer.append(UInt64(pair)) }
+    }
+}
+
+extension Trial.Answer {
+    fileprivate func append(to writer: inout ByteWriter, of trial: Trial) {
+        var head = UInt32(marks.rawValue)
         if latencyMs != nil { head |= EvidencePane.hasLatency }
         if ttftMs != nil { head |= EvidencePane.hasTTFT }
         if cost != nil { head |= EvidencePane.hasCost }
         if tokens != nil { head |= EvidencePane.hasTokens }
-        writer.append(UInt64(head))
-        if let unit { writer.append(UInt64(unit)) }
+        trial.append(to: &writer, head: head)
         if let latencyMs { writer.append(UInt64(latencyMs.bitPattern)) }
         if let ttftMs { writer.append(UInt64(ttftMs.bitPattern)) }
         if let cost { writer.append(cost) }
@@ -165,8 +188,13 @@ extension ByteReader {
             guard let value = word() else { return nil }
             unit = value
         }
+        var pair: UInt32?
+        if head & EvidencePane.hasPair != 0 {
+            guard let value = word() else { return nil }
+            pair = value
+        }
         if head & EvidencePane.isQuality != 0 {
-            return double().map { Trial(unit: unit, at: at, .quality($0)) }
+            return double().map { Trial(unit: unit, at: at, pair: pair, .quality($0)) }
         }
         var answer = Trial.Answer(Trial.Marks(rawValue: UInt16(truncatingIfNeeded: head)))
         if head & EvidencePane.hasLatency != 0 {
@@ -185,7 +213,7 @@ extension ByteReader {
             guard let tokens = signed() else { return nil }
             answer.tokens = tokens
         }
-        return Trial(unit: unit, at: at, .request(answer))
+        return Trial(unit: unit, at: at, pair: pair, .request(answer))
     }
 
     private mutating func word() -> UInt32? { unsigned().flatMap { UInt32(exactly: $0) } }

@@ -79,6 +79,8 @@ package struct AttributedFeedback: Sendable, Equatable {
     package var evidence: EvidenceKey?
     package var candidateWeight: Double?
     package var unit: UInt32?
+    /// As of its request's trial.
+    package var trialPair: UInt32?
     package var name: String
     package var value: Double
     /// The other request of a comparing judgement.
@@ -92,6 +94,7 @@ package struct AttributedFeedback: Sendable, Equatable {
         evidence = EvidenceKey(request)
         candidateWeight = request.candidateWeight
         unit = request.unit
+        trialPair = Trial.pair(arm: request.key.arm, id: request.id, shadowOf: request.shadowOf)
         name = feedback.name
         value = feedback.value
         pair = feedback.pair
@@ -182,7 +185,8 @@ package struct Checkpoint: Sendable, Equatable {
             let fresh = EvidencePane(
                 key: key, partition: state.partition, number: state.paneNumber,
                 candidateWeight: entry.candidateWeight ?? 0, trials: [])
-            byKey[key, default: fresh].trials.append(Trial(unit: entry.unit, at: entry.at, .quality(entry.value)))
+            byKey[key, default: fresh].trials.append(
+                Trial(unit: entry.unit, at: entry.at, pair: entry.trialPair, .quality(entry.value)))
         }
         return byKey.values.sorted { $0.key < $1.key }
     }
