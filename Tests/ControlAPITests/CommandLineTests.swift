@@ -15,6 +15,7 @@ import Testing
                 ["policies", "show", "support-chat", "2"], ["policies", "diff", "support-chat", "1", "2"],
                 ["decisions", "list"], ["decisions", "show", "\(Fixture.id(1))"], ["rollouts", "list"],
                 ["rollouts", "show", "\(Fixture.id(3))"], ["rollouts", "pause", "\(Fixture.id(3))"],
+                ["rollouts", "waive", "\(Fixture.id(3))", "cost", "--for", "600", "--reason", "known"],
                 ["prices", "list"], ["prices", "set", "sim/new", "--input-price", "0.15", "--output-price", "0.6"],
                 ["keys", "list"], ["tokens", "list"],
                 ["prices"], ["rollouts", "start", "support-chat", "--policy", "2"],

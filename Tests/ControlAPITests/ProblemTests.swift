@@ -42,6 +42,10 @@ import Testing
             "start-bad-goal", "POST", "/api/v1/rollouts",
             #"{"route":"support-chat","policy":2,"goal":"more","reason":"x"}"#
         ),
+        (
+            "start-bad-kind", "POST", "/api/v1/rollouts",
+            #"{"route":"support-chat","policy":2,"kind":"slow","reason":"x"}"#
+        ),
         ("start-empty-reason", "POST", "/api/v1/rollouts", #"{"route":"support-chat","policy":2,"reason":" "}"#),
         ("not-an-id", "GET", "/api/v1/decisions/17", nil),
         ("bad-cursor", "GET", "/api/v1/decisions?cursor=zzz", nil),

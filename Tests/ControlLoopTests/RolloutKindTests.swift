@@ -54,7 +54,7 @@ import Testing
         #expect(pointer.mode == .split && pointer.weight == 0.5 && pointer.stable == 1 && pointer.candidate == 1)
         let evidence =
             panes(id, [(.stable, 60, 0)], weight: 0.5)
-            + panes(id, [(.stable, 5_000, 5), (.candidate, 5_000, 6)], weight: 0.5, number: 2)
+            + panes(id, [(.stable, 5_000, 5), (.candidate, 5_000, 2)], weight: 0.5, number: 2)
         await world.store.add(results: [], feedback: [], panes: evidence)
         try await world.driver.tick(now: 12_000, seed: 1)
         #expect(await world.store.rollout(id)?.phase == .ended(.passed))

@@ -58,7 +58,8 @@ import Testing
         var rollout = makeRollout()
         rollout.apply(RolloutEvent.stepPassed, now: 0)
         rollout.evidence.fold(.requests(900, failures: 9), arm: .stable, step: 1, weight: 0.25)
-        rollout.evidence.fold(.requests(300, failures: 6), arm: .candidate, step: 1, weight: 0.25)
+        rollout.evidence.fold(.requests(294), arm: .candidate, step: 1, weight: 0.25)
+        rollout.evidence.fold(.requests(6, failures: 6), arm: .candidate, step: 1, weight: 0.25)
         guard case .hold(let reason) = rollout.evaluate(now: 9_000) else {
             Issue.record("a step passed without proof")
             return

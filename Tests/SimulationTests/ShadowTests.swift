@@ -33,7 +33,7 @@ struct ShadowTests {
         let (report, good) = try await shadow(plainModel("b", ms: 300), seed: seed)
         #expect(good.phase == .ended(.passed), "\(good.phase)")
         // Nobody sees an answer of it, and each copy that has ended makes a pair.
-        #expect(report.served.keys.allSatisfy { $0.modelKey == "sim/a" && $0.arm == "stable" })
+        #expect(report.served.keys.allSatisfy { $0.policy == 1 && $0.arm != "shadow" })
         let copies = good.evidence.totals.candidate.requests
         let checks = try #require(good.evidence.pairs(.refusals))
         let quality = try #require(good.evidence.pairs(.badAnswers))

@@ -102,7 +102,8 @@ extension Call {
             return nil
         }
         let known: [String: [String]] = [
-            "Goal": RolloutPlan.Goal.allCases.map(\.rawValue), "Role": OperatorToken.Role.allCases.map(\.rawValue),
+            "Goal": RolloutPlan.Goal.allCases.map(\.rawValue), "Kind": RolloutPlan.Kind.allCases.map(\.rawValue),
+            "Guardrail": Guardrail.allCases.map(\.rawValue), "Role": OperatorToken.Role.allCases.map(\.rawValue),
             "Source": Feedback.Source.allCases.map(\.rawValue), "Autonomy": Route.Autonomy.allCases.map(\.rawValue),
             "StickyUnit": Route.StickyUnit.allCases.map(\.rawValue),
         ]
