@@ -228,7 +228,10 @@ import Testing
             if goal == .neutral {
                 #expect(verdict == .end(.guardrail(.cost)))
             } else {
-                #expect(verdict == .hold("A trade: mean cost of a request went up. A person promotes it, or waives the guardrail."))
+                #expect(
+                    verdict
+                        == .hold(
+                            "A trade: mean cost of a request went up. A person promotes it, or waives the guardrail."))
             }
         }
     }
