@@ -8,17 +8,16 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
     package let guardrail: Guardrail
     /// Its share of the rollout's alpha; the limit on the e-value is 1 / alpha.
     package let alpha: Double
-    /// Rare events, and the first one of each session, key or user.
+    /// The events that count: of each session, key or user one.
     package private(set) var events = EventSplit()
-    /// Every trial that was assigned by itself, of events so frequent that a test of events alone would waste half of
-    /// what the trials tell; `nil` for rare ones.
+    /// The test of events so frequent that one of events alone would waste half of what the trials tell; `nil` for rare
+    /// ones.
     package private(set) var outcomes: OutcomeTest?
     /// Answers to the same requests, in place of events and outcomes; `nil` where the candidate gets requests of its own.
     package private(set) var pairs: PairedEvidence?
     /// The log of the e-value at which the candidate is rolled back.
     package let logLimit: Double
-    /// Natural logarithm of the e-value: of the pairs, or of the other two tests together: their trials are different
-    /// ones, so the product of their e-values is one. Kept, because a look is more frequent than an event.
+    /// Natural logarithm of the e-value. Kept, because a look is more frequent than an event.
     package private(set) var logEValue = 0.0
     /// The pairs that it is from.
     private var weighedPairs: Int64 = 0
@@ -37,21 +36,21 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
         }
     }
 
-    /// Counts one event. What is known of repeated units is the caller's.
-    mutating func addEvent(isCandidate: Bool, share: Double) {
+    /// How many times as often the candidate has the event: the estimate, and what is not ruled out at `alpha` below and at
+    /// `Rollout.harmAlpha` above.
+    package var riskRatio: EventSplit.RiskRatio { events.riskRatio(alpha: alpha, upperAlpha: Rollout.harmAlpha) }
+
+    /// Whether it has to know of trials without an event, too.
+    var countsEveryTrial: Bool { outcomes != nil }
+
+    /// Counts one trial. Which trials of a unit count is the caller's: the first one, or the first with an event.
+    mutating func addTrial(isEvent: Bool, isCandidate: Bool, share: Double) {
+        outcomes?.add(isEvent: isEvent, isCandidate: isCandidate)
+        guard isEvent else { return }
         events.add(
             EventSplit.Stratum(
                 share: share, candidateEvents: isCandidate ? 1 : 0, controlEvents: isCandidate ? 0 : 1))
-        weigh()
-    }
-
-    /// Counts one trial that was assigned by itself.
-    mutating func addTrial(isEvent: Bool, isCandidate: Bool, share: Double) {
-        if outcomes != nil {
-            outcomes?.add(isEvent: isEvent, isCandidate: isCandidate)
-        } else if isEvent {
-            addEvent(isCandidate: isCandidate, share: share)
-        }
+        if outcomes == nil { weigh() }
     }
 
     /// Counts the score of one side of a pair.
@@ -72,7 +71,7 @@ package struct GuardrailEvidence: Codable, Sendable, Equatable {
         if let differences = pairs?.differences {
             (logEValue, weighedPairs) = (differences.logE(below: 0), differences.count)
         } else {
-            logEValue = events.logE + (outcomes?.logE ?? 0)
+            logEValue = outcomes?.logE ?? events.logE
         }
     }
 }

@@ -24,21 +24,6 @@ extension RolloutEvidence {
         for test in guardrails.indices { guardrails[test].endBlock() }
     }
 
-    /// How many times as often the candidate has a guardrail's event: the estimate, and what is not ruled out at the
-    /// guardrail's alpha below and at `Rollout.harmAlpha` above.
-    package func riskRatio(of test: GuardrailEvidence) -> EventSplit.RiskRatio {
-        var events = test.events
-        if test.outcomes != nil {
-            events = EventSplit(
-                strata: steps.map { step in
-                    EventSplit.Stratum(
-                        share: share(step.weight), candidateEvents: step.candidate.counts[test.guardrail].events,
-                        controlEvents: step.control.counts[test.guardrail].events)
-                })
-        }
-        return events.riskRatio(alpha: test.alpha, upperAlpha: Rollout.harmAlpha)
-    }
-
     /// Of all that both arms get, the candidate's part; a copy comes on top of the request that it repeats.
     private func share(_ weight: Double) -> Double { isMirrored == true ? weight / (1 + weight) : weight }
 }
@@ -150,13 +135,10 @@ extension RolloutEvidence {
     private mutating func note(_ guardrail: Guardrail, _ isEvent: Bool, _ trial: Trial, _ place: Place) {
         steps[place.index].update(place.isCandidate) { $0.counts.add(guardrail, events: isEvent ? 1 : 0) }
         guard let test = indexOfTest(guardrail), guardrails[test].pairs == nil else { return }
-        guard let unit = trial.unit else {
-            guardrails[test].addTrial(isEvent: isEvent, isCandidate: place.isCandidate, share: place.share)
-            return
+        if let unit = trial.unit {
+            guard isEvent || guardrails[test].countsEveryTrial, units.isFirst(unit, guardrail.ordinal) else { return }
         }
-        if isEvent, units.isFirst(unit, guardrail.ordinal) {
-            guardrails[test].addEvent(isCandidate: place.isCandidate, share: place.share)
-        }
+        guardrails[test].addTrial(isEvent: isEvent, isCandidate: place.isCandidate, share: place.share)
     }
 
     /// Counts one side of a pair. What is peculiar to its unit is in both sides, so each pair of a unit counts.

@@ -106,6 +106,26 @@ import Testing
         #expect(evidence.logE(.errors) > log(1_000_000.0))
     }
 
+    /// Where every other answer is an event, the first one of nearly every unit is: only outcomes tell the arms apart.
+    @Test func ofFrequentEventsTheFirstOutcomeOfAUnitCounts() {
+        var evidence = evidence(.init(only: [.slowMedian: 1]))
+        for unit in 0..<400 as Range<UInt32> {
+            let isCandidate = unit % 10 == 0
+            for turn in 0..<5 as Range<UInt32> {
+                let isSlow = isCandidate ? (unit / 10 + turn) % 20 != 0 : (unit + turn) % 2 == 0
+                evidence.fold(
+                    request(unit: unit, at: Int64(unit), latencyMs: isSlow ? 500 : 300),
+                    arm: isCandidate ? .candidate : .stable, step: 0, weight: 0.1)
+            }
+            if unit % 20 == 19 { evidence.endBlock() }
+        }
+        // Forty outcomes of the candidate, 38 of them slow, beside 360 of which half are.
+        #expect(evidence.shownHarm(under: .neutral) == .guardrail(.slowMedian))
+        let ratio = evidence.guardrails[0].riskRatio
+        #expect(abs((ratio.estimate ?? 0) - 1.9) < 0.15 && ratio.lowerBound < 1.9)
+        #expect(evidence.totals.candidate.counts[.slowMedian].trials == 200)
+    }
+
     @Test func unitMemoryIsBoundedAndReadsBack() throws {
         var evidence = evidence(.init(only: [.errors: 1]))
         for unit in 0..<50_000 as Range<UInt32> {

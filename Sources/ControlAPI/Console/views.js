@@ -148,7 +148,7 @@ export function rollout(data, act) {
     h("p", { class: "soft" }, one.active
       ? `${one.waits_for ?? one.detail} In this step for ${format.since(now - one.step_started_at)}.`
       : `${one.detail} ${one.ended_at ? `Ended ${format.full(one.ended_at)}.` : ""}`),
-    ...(one.active ? one.waivers ?? [] : []).filter((waiver) => waiver.until > now).map((waiver) => h("p", { class: "prose" },
+    ...(one.waivers ?? []).map((waiver) => h("p", { class: "prose" },
       `${heading(waiver.guardrail)} is waived by ${waiver.by} until ${format.full(waiver.until)}: ${waiver.reason}`)),
     h("ol", { class: "ladder", "aria-label": "Steps, share of traffic" }, one.steps.map((weight, index) =>
       h("li", { class: index === step ? "at" : index < step || one.state === "promoted" ? "done" : null,

@@ -96,7 +96,7 @@ struct EvidenceView: Encodable {
             (logE, logLimit) = (finding.logE, finding.logLimit)
             progress = logLimit > 0 ? min(1, max(0, logE / logLimit)) : 0
             if let test = evidence.guardrails.first(where: { $0.guardrail == finding.guardrail }) {
-                let risk = compared == nil ? evidence.riskRatio(of: test) : nil
+                let risk = compared == nil ? test.riskRatio : nil
                 ratio = Bounds(risk?.estimate, risk?.lowerBound, risk?.upperBound)
                 (control, candidate) = (Arm(totals.control, guardrail), Arm(totals.candidate, guardrail))
             } else {

@@ -174,7 +174,9 @@ struct RolloutView: Encodable {
         if rollout.isActive, case .hold(let reason) = rollout.evaluate(now: at) {
             try container.encode(reason, forKey: .waitsFor)
         }
-        try container.encodeIfPresent(rollout.waivers, forKey: .waivers)
+        if rollout.isActive {
+            try container.encodeIfPresent(rollout.waivers?.filter { at < $0.until }, forKey: .waivers)
+        }
         guard whole else { return }
         try container.encode(rollout.plan, forKey: .plan)
         try container.encode(rollout.timeline, forKey: .timeline)
