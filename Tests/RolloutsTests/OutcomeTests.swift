@@ -101,7 +101,9 @@ private struct Pipeline {
     func run(_ log: [LogEvent], _ generator: inout SplitMix64) throws -> RolloutEvidence {
         let now = Make.start + 10_000
         var evidence = makeRollout(
-            guardrails: .init(only: [.errors: 0.4, .timeouts: 0.3, .badAnswers: 0.3])
+            guardrails: .init(only: [.errors: 0.4, .timeouts: 0.3, .badAnswers: 0.3]),
+            // Events each: outcomes in blocks are compared with those that came at the same time.
+            thresholds: .init(slowMs: 100, dearNanoUSD: nil, badBelow: 0.5, badAnswerRate: 0.1, answers: 500)
         ).evidence
         var store = MemoryPartition(partition: 0)
         var owner = try store.claim()
