@@ -12,10 +12,11 @@ extension ControlLoop {
         using generator: inout some RandomNumberGenerator
     ) -> [ControlEffect] {
         var next = rollout
+        let isSetBack = next.setBack(leaseUntil: state.pointer.leaseUntil, now: now)
         next.evidence.fold(panes)
         let verdict = next.evaluate(now: now)
         guard next.apply(verdict, now: now) else {
-            let saved: [ControlEffect] = panes.isEmpty ? [] : [.saveRollout(next)]
+            let saved: [ControlEffect] = panes.isEmpty && !isSetBack ? [] : [.saveRollout(next)]
             return saved + renewal(state.pointer, now: now)
         }
         let audit = audit(
@@ -24,9 +25,11 @@ extension ControlLoop {
         return [.saveRollout(next), .setPointer(pointer(of: state, for: next, now: now)), audit]
     }
 
-    /// A lease is renewed when half of it is gone.
+    /// A lease is renewed when half of it is gone, and when a clock that was set back has made it longer than one is.
     private func renewal(_ pointer: RoutePointer, now: Int64) -> [ControlEffect] {
-        guard let until = pointer.leaseUntil, until - now < settings.leaseMs / 2 else { return [] }
+        guard let until = pointer.leaseUntil else { return [] }
+        let rest = until - now
+        guard rest < settings.leaseMs / 2 || rest > settings.leaseMs else { return [] }
         return [.renewLease(until: now + settings.leaseMs)]
     }
 

@@ -1,7 +1,7 @@
 package import Core
 import Decisions
 import Policy
-import Rollouts
+package import Rollouts
 import StreamProcessing
 
 /// Feeds the pure loop from a store: reads what a step needs, runs it under the route's lock, writes its effects.
@@ -16,8 +16,10 @@ package struct LoopDriver: Sendable {
     /// Told of everything the loop sees and does, for metrics.
     package var observe: @Sendable (LoopNews) -> Void = { _ in }
     private var nextDecision: [RouteName: Int64] = [:]
-    /// Rollouts whose end the gateways have not all taken up yet; a route that is not in it has not been looked at.
-    private var ending: [RouteName: UUIDv7?] = [:]
+    /// The rollout of each route that was last seen running.
+    private var lastRunning: [RouteName: UUIDv7] = [:]
+    /// The ended rollout of each route of which no gateway's word is waited for any more.
+    private var settled: [RouteName: UUIDv7] = [:]
     /// Rejected proposals that are remembered.
     private static let rejectionLimit = 20
 
@@ -50,7 +52,9 @@ package struct LoopDriver: Sendable {
             inputs.panes = try await store.evidence(of: rollout.id, after: rollout.evidence.cursor)
         }
         try await acknowledge(state, now: now)
-        let due = now >= nextDecision[route, default: 0]
+        let next = nextDecision[route] ?? now
+        // One that is further away than it can be was set by a clock that has been put back.
+        let due = now >= next || next - now > decisionIntervalMs
         if due {
             try await addStatistics(to: &inputs, route: route, now: now)
             nextDecision[route] = now + decisionIntervalMs
@@ -69,18 +73,13 @@ package struct LoopDriver: Sendable {
     /// Notes on the latest ended rollout when all gateways serve what its end changed.
     private mutating func acknowledge(_ state: RouteState, now: Int64) async throws {
         let route = state.route.name
-        if let running = state.rollout {
-            ending[route] = .some(running.id)
-            return
-        }
-        if ending[route] == nil {
-            // One that ended long ago was acknowledged, or never will be: what gateways say now tells nothing of then.
-            let latest = try await store.rollouts(PageQuery(route: route, limit: 1)).first
-            let isRecent = latest?.endedAt.map { now - $0 <= 2 * loop.settings.leaseMs } ?? false
-            ending[route] = .some(isRecent ? latest?.id : nil)
-        }
-        guard let id = ending[route] ?? nil, var rollout = try await store.rollout(id) else { return }
-        guard rollout.acknowledgement == nil else { return ending[route] = .some(nil) }
+        if let rollout = state.rollout { return lastRunning[route] = rollout.id }
+        guard let latest = state.history.first, settled[route] != latest.rollout else { return }
+        // One that ended long ago was acknowledged, or never will be: what gateways say now tells nothing of then.
+        let isRecent = now - latest.endedAt <= 2 * loop.settings.leaseMs
+        guard isRecent || lastRunning[route] == latest.rollout, var rollout = try await store.rollout(latest.rollout),
+            rollout.acknowledgement == nil
+        else { return settled[route] = latest.rollout }
         guard
             let acknowledgement = rollout.acknowledged(
                 by: try await store.gateways(), epoch: state.pointer.epoch, leaseMs: loop.settings.leaseMs, now: now)
@@ -89,7 +88,8 @@ package struct LoopDriver: Sendable {
         rollout.note("acknowledged", acknowledgement.detail, now: now)
         let done = rollout
         try await store.update(route) { _ in ([.saveRollout(done)], ()) }
-        ending[route] = .some(nil)
+        settled[route] = latest.rollout
+        observe(.acknowledged(done))
     }
 
     private func running() async throws -> Int {
@@ -142,5 +142,7 @@ package enum LoopNews: Sendable {
     case looked(RouteState)
     /// What was stored.
     case wrote(RouteName, [ControlEffect])
+    /// All gateways have taken up a rollout's end, or their leases on its candidate have run out.
+    case acknowledged(Rollout)
     case failed(RouteName)
 }

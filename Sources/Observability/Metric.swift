@@ -45,6 +45,7 @@ package enum Metric: String, CaseIterable, Sendable {
     case controlStepFailures = "trimtab_control_step_failures_total"
     case decisions = "trimtab_control_decisions_total"
     case rolloutsEnded = "trimtab_control_rollouts_ended_total"
+    case rollbackDuration = "trimtab_control_rollback_duration_seconds"
     case rolloutWeight = "trimtab_control_rollout_weight_ratio"
 
     // MARK: Control API

@@ -3,6 +3,7 @@ extension Metric {
     private static let requestBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
     private static let overheadBounds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05]
     private static let workBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+    private static let rollbackBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60]
 
     package var definition: Definition {
         func counter(_ unit: String, _ labels: [Label], _ help: String) -> Definition {
@@ -61,6 +62,11 @@ extension Metric {
         case .controlStepFailures: counter("steps", [.route], "Steps of the control loop that failed.")
         case .decisions: counter("decisions", [.route, .code], "Decisions made, by reason code.")
         case .rolloutsEnded: counter("rollouts", [.route, .result], "Rollouts that ended, by how.")
+        case .rollbackDuration:
+            histogram(
+                Self.rollbackBounds, [.route, .result],
+                "Time from the end of a rollout without promotion until its candidate's weight was 0 on every gateway that "
+                    + "said so.")
         case .rolloutWeight: gauge("ratio", [.route], "The candidate's share of traffic, 0 without a rollout.")
         case .apiRequests: counter("requests", [.method, .status], "Control API requests, by class of status.")
         case .apiDuration: histogram(Self.workBounds, [.method], "Time to answer a control API request.")

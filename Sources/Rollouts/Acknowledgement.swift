@@ -34,7 +34,8 @@ extension Rollout {
     package func acknowledged(by reports: [GatewayStatus], epoch: Int64, leaseMs: Int64, now: Int64) -> Acknowledgement?
     {
         guard let endedAt else { return nil }
-        let live = reports.filter { $0.seenAt >= endedAt - leaseMs }
+        // A clock that was set back since must not make all that is heard look old.
+        let live = reports.filter { $0.seenAt >= min(endedAt, now) - leaseMs }
         let late = live.filter { $0.epoch < epoch }
         guard late.isEmpty || now - endedAt > leaseMs else { return nil }
         let last = live.lazy.filter { $0.epoch >= epoch }.map(\.epochAt).max()

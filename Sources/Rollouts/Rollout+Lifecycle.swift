@@ -26,6 +26,19 @@ extension Rollout {
         return true
     }
 
+    /// Begins the step's time anew when the lease on the candidate has run out, because nobody served it meanwhile, and
+    /// when the step began in the future, because the clock was set back; `true` if it did.
+    ///
+    /// So no step is passed by an outage or by a clock that jumps, whichever way, and evidence that waited for the
+    /// database has the step's time to arrive.
+    package mutating func setBack(leaseUntil: Int64?, now: Int64) -> Bool {
+        let hasLapsed = leaseUntil.map { $0 < now } ?? false
+        guard isActive, hasLapsed || stepStartedAt > now else { return false }
+        stepStartedAt = now
+        if hasLapsed { note("interrupted", "the lease on the candidate had run out", now: now) }
+        return true
+    }
+
     package mutating func note(_ event: String, _ detail: String, now: Int64) {
         guard timeline.count < Self.timelineLimit else { return }
         timeline.append(TimelineEntry(at: now, event: event, detail: detail))

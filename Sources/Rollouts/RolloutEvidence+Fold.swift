@@ -1,5 +1,5 @@
 import Policy
-package import Statistics
+import Statistics
 package import StreamProcessing
 package import Telemetry
 

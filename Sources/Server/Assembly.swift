@@ -83,8 +83,11 @@ package final class Assembly: Sendable {
         if roles.contains(.control) {
             services.append(
                 ControlLeader(
-                    driver: driver, lock: LeaderLock(postgres, holder: settings.localLog.gatewayID), store: store,
-                    partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
+                    driver: driver,
+                    lock: LeaderLock(
+                        postgres, holder: settings.localLog.gatewayID,
+                        silenceMs: max(30_000, 4 * settings.control.tickMs)),
+                    store: store, partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
                     rollups: Rollups(pool, definitions: settings.stream.processing.definitions),
                     retention: settings.state.retention, metrics: metrics, logger: logger))
         }

@@ -6,16 +6,22 @@ package actor LeaderLock {
     private let configuration: PostgresConfiguration
     private let name: String
     private let holder: String
+    private let silenceMs: Int64
     private var connection: PostgresConnection?
     private var epoch: Int64?
 
     /// - Parameters:
     ///   - name: what is led.
     ///   - holder: this process, shown to people.
-    package init(_ configuration: PostgresConfiguration, name: String = "control", holder: String) {
+    ///   - silenceMs: a leader that PostgreSQL hears nothing of for so long leads no more. The connection of a machine that
+    ///     lost its power or its network, or of a process that hangs, would otherwise keep the lock for hours.
+    package init(
+        _ configuration: PostgresConfiguration, name: String = "control", holder: String, silenceMs: Int64 = 30_000
+    ) {
         self.configuration = configuration
         self.name = name
         self.holder = holder
+        self.silenceMs = silenceMs
     }
 
     /// Looks whether this process leads, and tries to if no other does; to be called every second or so.
@@ -46,6 +52,7 @@ package actor LeaderLock {
         } else {
             connection = try await PostgresConnection.connect(configuration)
             self.connection = connection
+            try await connection.query("SELECT set_config('idle_session_timeout', $1, false)", [String(silenceMs)])
         }
         if let epoch {
             // A lock is lost only with its connection, so an answer says that it is still held.

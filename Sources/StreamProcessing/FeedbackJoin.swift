@@ -60,10 +60,13 @@ struct FeedbackJoin {
             rows, expired: { $0.offset < storedBefore && now.subtractingSaturating($0.since) >= limitMs }, windows)
     }
 
+    /// What was joined since, each id once: one that waited long for its request may have been repeated, and forgotten by
+    /// then, and the store tells repetitions only from what it has already.
     mutating func drain() -> [AttributedFeedback] {
         defer { joined = [] }
         storedBefore = (pending.last?.offset ?? -1) + 1
-        return joined
+        var ids: Set<UUIDv7> = []
+        return joined.filter { ids.insert($0.id).inserted }
     }
 
     private mutating func settle(

@@ -77,6 +77,9 @@ final class ChildProcess {
         return ContinuousClock.now - began
     }
 
+    /// Stops it where it is, as a machine does that hangs; only `end` and `stop` go on from there.
+    func freeze() { kill(process.processIdentifier, SIGSTOP) }
+
     /// Ends it at once.
     func end() { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 

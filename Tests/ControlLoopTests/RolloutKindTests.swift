@@ -186,6 +186,19 @@ import Testing
         #expect(await world.store.rollout(id)?.acknowledgement == Acknowledgement(ms: 20, gateways: 1))
     }
 
+    /// The leader looks four times a second, and people may be quicker.
+    @Test func whatStartsAndEndsBetweenTwoLooksIsAcknowledgedToo() async throws {
+        var world = try await World()
+        try await world.driver.tick(now: 9_900, seed: 1)
+        let id = try await start(.canary, in: world)
+        _ = try await world.driver.handle(
+            .abort(rollout: id, reason: "no"), route: world.route, by: "ann", now: 10_050, seed: 1)
+        let epoch = try await world.state().pointer.epoch
+        await world.store.heartbeat(GatewayStatus(id: "gw", epoch: epoch, epochAt: 10_060, seenAt: 10_060))
+        try await world.driver.tick(now: 10_150, seed: 2)
+        #expect(await world.store.rollout(id)?.acknowledgement == Acknowledgement(ms: 10, gateways: 1))
+    }
+
     /// A leader that comes much later cannot know when the end arrived.
     @Test func whatEndedLongAgoIsNotAcknowledgedInHindsight() async throws {
         var world = try await World()

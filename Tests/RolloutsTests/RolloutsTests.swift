@@ -122,6 +122,23 @@ extension RolloutEvidence {
         #expect(rollout.evaluate(now: 3_600_000) == .end(.inconclusive))
     }
 
+    /// Nothing to compare with is no proof of anything: it holds in every step, and ends as inconclusive.
+    @Test func aControlWithoutTrafficHoldsAndPromotesNothing() {
+        var plan = RolloutPlan.quick
+        plan.watchMs = 10_000
+        for step in 0..<3 {
+            var rollout = makeRollout(plan: plan)
+            for _ in 0..<step { rollout.apply(RolloutEvent.stepPassed, now: 0) }
+            rollout.evidence.fold(.requests(1_000), arm: .candidate, step: step, weight: plan.weight(step: step))
+            guard case .hold(let reason) = rollout.evaluate(now: 15_000) else {
+                Issue.record("went on without a control in step \(step)")
+                continue
+            }
+            #expect(reason.hasPrefix("The candidate got 1.000 of the sessions"))
+            #expect(rollout.evaluate(now: plan.deadlineMs) == .end(.inconclusive))
+        }
+    }
+
     @Test func guardrailsRunWhilePaused() {
         var rollout = makeRollout()
         rollout.apply(RolloutEvent.pause(by: "ann"), now: 0)

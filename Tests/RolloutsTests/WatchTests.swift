@@ -133,4 +133,11 @@ private let hour: Int64 = 3_600_000
         let late = rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 130_001)
         #expect(late == Acknowledgement(ms: 40, gateways: 2, missing: ["cut-off"]))
     }
+
+    /// Until a gateway has spoken by the new time, what it said by the old one must not pass for long ago.
+    @Test func aClockThatWasSetBackMakesNoGatewayOld() {
+        let rollout = ended(at: 100_000)
+        let reports = [GatewayStatus(id: "a", epoch: 6, epochAt: 20_000, seenAt: 40_000)]
+        #expect(rollout.acknowledged(by: reports, epoch: 7, leaseMs: 30_000, now: 40_100) == nil)
+    }
 }

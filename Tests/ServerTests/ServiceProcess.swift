@@ -89,21 +89,42 @@ final class ServiceProcess {
         return try await Shell.sql("host=/tmp/trimtab-\(name) user=trimtab dbname=trimtab", query)
     }
 
-    /// The ids of the requests in the log's file that ended before a moment, found without our own reader.
+    /// The ids of the requests in the log's file that ended before a moment.
     func requestsInLog(endedBefore end: Int64 = .max) async throws -> Set<String> {
+        Set(try await recordsInLog().filter { $0.at < end }.map(\.id))
+    }
+
+    /// A request of the log, as far as tests look at it.
+    struct LoggedRequest: Decodable {
+        var id: String
+        var at: Int64
+        var startedAt: Int64
+        var outcome: String
+        /// `nil` is stable.
+        var arm: String?
+        var rollout: String?
+
+        enum CodingKeys: String, CodingKey {
+            case id, at, outcome, arm, rollout
+            case startedAt = "started_at"
+        }
+    }
+
+    /// The requests in the log's file, found without our own reader.
+    func recordsInLog() async throws -> [LoggedRequest] {
         let script = """
             import json, sqlite3, struct, sys
             for (payload,) in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True).execute("SELECT payload FROM batches"):
                 at = 0
                 while at < len(payload):
                     length = struct.unpack_from("<I", payload, at + 3)[0]
-                    if payload[at] == 1:
-                        record = json.loads(payload[at + 7:at + 7 + length])
-                        if record["at"] < int(sys.argv[2]): print(record["id"])
+                    if payload[at] == 1: print(payload[at + 7:at + 7 + length].decode())
                     at += 7 + length
             """
-        let text = try await Shell.run("/usr/bin/env", ["python3", "-c", script, "\(folder)/events.sqlite", "\(end)"])
-        return Set(text.split(separator: "\n").map(String.init))
+        let text = try await Shell.run("/usr/bin/env", ["python3", "-c", script, "\(folder)/events.sqlite"])
+        return try text.split(separator: "\n").map {
+            try JSONDecoder().decode(LoggedRequest.self, from: Data($0.utf8))
+        }
     }
 }
 

@@ -97,6 +97,10 @@ import Testing
         let rolledBack = try await rollout(in: "rolled_back")
         #expect(ContinuousClock.now - began < .seconds(300))
         #expect(rolledBack["decision"] == nil, "a person started it")
+        let id = try #require(rolledBack["id"] as? String)
+        try await Wait.upTo(seconds: 10) {
+            try await demo.get("/api/v1/rollouts/\(id)")?["acknowledgement"] == nil ? nil : ()
+        }
         #expect((rolledBack["detail"] as? String)?.hasPrefix("Rolled back") == true)
 
         // It acted by itself because its guardrails had been tried first.

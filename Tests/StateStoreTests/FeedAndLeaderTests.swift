@@ -121,4 +121,24 @@ struct FeedAndLeaderTests {
         #expect(try await lock.lead() == epoch + 1)
         await lock.release()
     }
+
+    /// A process that hangs, or whose machine has lost its power or its network, says nothing and closes nothing.
+    @Test func aLeaderThatFallsSilentIsReplaced() async throws {
+        let pool = try await database()
+        let store = PostgresControlStore(pool)
+        try await store.apply(Sample.route(), firstPolicy: Sample.policy(), by: "ann", now: Sample.now)
+        let silent = LeaderLock(pool.configuration, holder: "a", silenceMs: 300)
+        let other = LeaderLock(pool.configuration, holder: "b")
+        let epoch = try #require(try await silent.lead())
+        #expect(try await other.lead() == nil)
+        #expect(try await eventually { try await other.lead() == epoch + 1 })
+        let old = await #expect(throws: TrimtabError.self) {
+            try await store.fenced(by: "control", epoch: epoch).update("support".routeName) { _ in ([], ()) }
+        }
+        #expect(old?.code == "store.not_leader")
+        await #expect(throws: TrimtabError.self) { _ = try await silent.lead() }
+        #expect(try await silent.lead() == nil)
+        await silent.release()
+        await other.release()
+    }
 }

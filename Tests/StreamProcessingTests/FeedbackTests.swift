@@ -40,7 +40,7 @@ import Testing
         #expect(processor.counts.duplicates == 1)
         processor.feed([Make.feedback(2, on: 1), Make.feedback(3, on: 1), Make.feedback(1, on: 1, value: 0)])
         let checkpoint = processor.checkpoint()
-        #expect(checkpoint.feedback.count == 4)
+        #expect(checkpoint.feedback.count == 3)
         let stored: Set = [Make.id(1_000_001)]
         #expect(checkpoint.feedbackDeltas(refusing: stored).map(\.values.n) == [2])
         #expect(checkpoint.evidence(refusing: stored).map { $0.trials.count { $0.qualityValue != nil } } == [2])

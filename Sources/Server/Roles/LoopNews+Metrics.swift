@@ -10,6 +10,11 @@ extension LoopNews {
         switch self {
         case .looked(let state):
             metrics.set(.rolloutWeight, state.rollout?.weight ?? 0, [.route: state.route.name.description])
+        case .acknowledged(let rollout):
+            guard case .ended = rollout.phase, let ms = rollout.acknowledgement?.ms else { return }
+            metrics.observe(
+                .rollbackDuration, Double(ms) / 1_000,
+                [.route: rollout.route.description, .result: rollout.phase.name])
         case .failed(let route): metrics.add(.controlStepFailures, 1, [.route: route.description])
         case .wrote(let route, let effects):
             for case .saveDecision(let decision) in effects where decision.status != .superseded {
