@@ -83,14 +83,19 @@ enum UpgradeBench: Benchmark {
         route.objective.quality.tolerance = 0.02
         // Answers within five seconds are in time: what a chat would say.
         route.objective.latency.p95Ms = 5_000
+        // What was not recorded cannot be judged: no set has times to the first token, and two have no times at all.
+        route.guardrails[.slowFirstToken] = 0
+        if one.set != bfcl { (route.guardrails[.slow], route.guardrails[.slowMedian]) = (0, 0) }
         let prompts = data.outcomes.prompts(answeredBy: [one.old, one.new])
         var trial = RolloutTrial(
             route: route, control: models[0], candidate: models[1], outcomes: data.outcomes, prompts: .recorded(prompts)
         )
         (trial.plan.minStepMs, trial.plan.watchMs, trial.plan.objectiveCycleMs) = (0, 0, 0)
         (trial.plan.goal, trial.plan.deadlineMs) = (one.goal, .max)
-        // Where any alarm is false, as many requests as there are prompts: more would judge these very prompts again.
-        let limit = one.right == .leave ? prompts.count : requests
+        // Where any alarm is false, a candidate answers about as many requests as there are prompts: more would judge these
+        // very prompts again.
+        if one.right == .leave { trial.plan.steps = [0.25, 0.5, 1] }
+        let limit = one.right == .leave ? 4 * prompts.count : requests
         var ends: [String: Int] = [:], spent: [Double] = [], right = 0
         for seed in seeds {
             let result = try trial.run(limit: limit, seed: seed)

@@ -109,7 +109,7 @@ struct EvidenceView: Encodable {
             guard let difference = evidence.cost.difference, let base = difference.control.mean, base > 0 else {
                 return Bounds(nil, nil, nil)
             }
-            func ratio(_ excess: Double?) -> Double? { excess.map { 1 + $0 / base } }
+            func ratio(_ excess: Double?) -> Double? { excess.map { max(0, 1 + $0 / base) } }
             return Bounds(
                 ratio(difference.estimate), ratio(difference.lowerBound(alpha: alpha)),
                 ratio(difference.upperBound(alpha: Rollout.harmAlpha)))
