@@ -13,6 +13,8 @@ final class ChildProcess {
         let output = try FileHandle(forWritingTo: log)
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
+        // What sets the benchmark, or another Trimtab of this machine, does not set the program that is measured.
+        process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("TRIMTAB_") }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = output
