@@ -23,6 +23,17 @@ import Testing
         return (world, id)
     }
 
+    /// The same two steps on: at its watch, which has begun two seconds after the start and has its requests.
+    private func watched() async throws -> (World, UUIDv7) {
+        let (begun, id) = try await waiting()
+        var world = begun
+        try await world.driver.tick(now: Self.start + 1_000, seed: 2)
+        await world.evidence(id, step: 1, number: 2, control: 1_000, candidate: 1_000)
+        try await world.driver.tick(now: Self.start + 2_000, seed: 3)
+        await world.evidence(id, step: 2, number: 3, control: 50, candidate: 950)
+        return (world, id)
+    }
+
     @Test(arguments: [-hour, -60_000, -1, hour, day])
     func noStepIsPassedByAJump(jump: Int64) async throws {
         let (begun, id) = try await waiting()
@@ -78,12 +89,8 @@ import Testing
     /// A watch is what keeps a bad candidate from becoming stable, so it is watched whole.
     @Test(arguments: [-hour, hour, day])
     func aWatchIsNeitherCutShortNorEndedByAJump(jump: Int64) async throws {
-        let (begun, id) = try await waiting()
+        let (begun, id) = try await watched()
         var world = begun
-        try await world.driver.tick(now: Self.start + 1_000, seed: 2)
-        await world.evidence(id, step: 1, number: 2, control: 1_000, candidate: 1_000)
-        try await world.driver.tick(now: Self.start + 2_000, seed: 3)
-        await world.evidence(id, step: 2, number: 3, control: 50, candidate: 950)
         let now = Self.start + 2_500 + jump
         for later in [0, 1_000, 1_999] as [Int64] {
             try await world.driver.tick(now: now + later, seed: 4)
@@ -96,12 +103,8 @@ import Testing
 
     /// Evidence that waited for the database comes after the first look, and still before anything is promoted.
     @Test func whatAnOutageHeldBackIsJudgedBeforeTheStepGoesOn() async throws {
-        let (begun, id) = try await waiting()
+        let (begun, id) = try await watched()
         var world = begun
-        try await world.driver.tick(now: Self.start + 1_000, seed: 2)
-        await world.evidence(id, step: 1, number: 2, control: 1_000, candidate: 1_000)
-        try await world.driver.tick(now: Self.start + 2_000, seed: 3)
-        await world.evidence(id, step: 2, number: 3, control: 50, candidate: 950)
         let back = Self.start + 2_000 + 600_000
         try await world.driver.tick(now: back, seed: 4)
         #expect(try await world.state().rollout?.phase == .progressing(step: 2))

@@ -30,10 +30,7 @@ import Testing
             state: {postgres: {url: "\(url)"}}
             observability: {log_level: error}
             """
-        let file = "\(folder)/trimtab.yaml"
-        try settings.write(toFile: file, atomically: true, encoding: .utf8)
-        _ = try await Shell.run(ServiceProcess.program, ["migrate", "--config", file])
-        let service = try ServiceProcess(["serve", "--config", file], folder: folder, port: Self.port)
+        let service = try await ServiceProcess.serving(settings, folder: folder, port: Self.port)
         defer { service.kill() }
         try await service.ready()
         let token = try #require(service.secret("admin.token"))

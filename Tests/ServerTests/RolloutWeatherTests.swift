@@ -47,11 +47,7 @@ import Testing
                 state: {postgres: {url: "\(cluster.url())"}}
                 observability: {log_level: error}
                 """
-            let file = "\(folder)/trimtab.yaml"
-            try settings.write(toFile: file, atomically: true, encoding: .utf8)
-            _ = try await Shell.run(ServiceProcess.program, ["migrate", "--config", file])
-            service = try ServiceProcess(
-                ["serve", "--config", file], folder: folder, port: RolloutWeatherTests.port)
+            service = try await ServiceProcess.serving(settings, folder: folder, port: RolloutWeatherTests.port)
             try await service.ready()
             key = try #require(try await service.post("keys", ["name": "weather"])?["secret"] as? String)
             for (provider, model) in [("sim", "cheap-mini"), ("gone", "away")] {

@@ -31,6 +31,14 @@ final class ServiceProcess {
         try ServiceProcess(["demo"], folder: folder, port: port)
     }
 
+    /// `trimtab serve` with settings, on a database that has been brought up to date.
+    static func serving(_ settings: String, folder: String, port: Int) async throws -> ServiceProcess {
+        let file = "\(folder)/trimtab.yaml"
+        try settings.write(toFile: file, atomically: true, encoding: .utf8)
+        _ = try await Shell.run(program, ["migrate", "--config", file])
+        return try ServiceProcess(["serve", "--config", file], folder: folder, port: port)
+    }
+
     /// A folder for data that the server's own user can reach, which root's own are not.
     static func temporaryFolder() throws -> String {
         let folder = "/tmp/trimtab-test-\(UUID().uuidString.prefix(8))"

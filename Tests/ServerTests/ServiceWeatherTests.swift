@@ -44,11 +44,7 @@ import Testing
                 state: {postgres: {url: "\(cluster.url())"}}
                 observability: {log_level: error}
                 """
-            let file = "\(folder)/trimtab.yaml"
-            try settings.write(toFile: file, atomically: true, encoding: .utf8)
-            _ = try await Shell.run(ServiceProcess.program, ["migrate", "--config", file])
-            service = try ServiceProcess(
-                ["serve", "--config", file], folder: folder, port: ServiceWeatherTests.port)
+            service = try await ServiceProcess.serving(settings, folder: folder, port: ServiceWeatherTests.port)
             try await service.ready()
             key = try #require(try await created(["keys", "create", "weather"]))
         }
