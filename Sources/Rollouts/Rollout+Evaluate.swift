@@ -53,14 +53,16 @@ extension Rollout {
             return "Step \(step + 1) has \(requests) of \(plan.minStepRequests) candidate requests."
         }
         if let reason = faultyAssignment(seen) ?? exhaustedQuota(seen) { return reason }
-        let acting = evidence.findings.filter {
-            plan.goal.role(of: $0.guardrail) == .guardrail && !waived.contains($0.guardrail)
-        }
-        if let near = acting.first(where: \.isNear) {
+        if let near = findings(.guardrail, waiving: waived).first(where: \.isNear) {
             return "Guardrail \(near.guardrail.rawValue) is within a tenth of its limit."
         }
         guard plan.weight(step: step) >= 0.25 || plan.kind == .shadow, !isControlBroken(seen) else { return nil }
         return missingForNonInferiority(waiving: waived)
+    }
+
+    /// What those of a role show that do not stand back.
+    private func findings(_ role: GuardrailRole, waiving waived: Set<Guardrail>) -> [GuardrailFinding] {
+        evidence.findings.filter { plan.goal.role(of: $0.guardrail) == role && !waived.contains($0.guardrail) }
     }
 
     /// Whether the step's units are too few, or fell to the arms otherwise than by weight: then its evidence cannot be
@@ -145,10 +147,7 @@ extension Rollout {
         if now - quarter < plan.objectiveCycleMs {
             return "At 25 % or more for \((now - quarter) / 1000) of \(plan.objectiveCycleMs / 1000) s."
         }
-        let signals = evidence.findings.filter {
-            plan.goal.role(of: $0.guardrail) == .signal && !waived.contains($0.guardrail)
-        }
-        if let signal = signals.first(where: \.isShown) {
+        if let signal = findings(.signal, waiving: waived).first(where: \.isShown) {
             return "A trade: \(signal.guardrail.subject) went up. A person promotes it, or waives the guardrail."
         }
         switch plan.goal {
