@@ -21,16 +21,21 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
         package var isAlarm: Bool
     }
 
+    /// The score from which on a new event is worth a look, as the files of the Numenta Anomaly Benchmark have it. In
+    /// noise without end there are some of those every day.
+    package static let notable = 0.34
     /// Points after one that stands out, in which only a higher score is a new event, and only a much stronger one an alarm.
     package static let refractory: Int64 = 200
     /// What is an alarm: a score, or standard deviations that are also more than the record by a factor.
-    private static let alarm = (score: 0.6, shift: 5.5, overRecord: 1.15)
+    private static let alarm = (score: 0.6, shift: 6.0, overRecord: 1.15)
     /// What one alarm has to exceed another by, so that a small one hides no outage.
-    private static let stronger = 1.5
+    private static let stronger = 2.5
     /// What each aspect's share of its record weighs.
     private static let weights = (level: 0.5, season: 0.4)
     /// A silence of more than so many intervals is a gap: what comes after it is compared with nothing right before it.
     private static let gap: Int64 = 8
+    /// Greater values are taken for this one, so that nothing overflows.
+    private static let most = 1e100
 
     private var count: Int64 = 0
     private var lastAt: Int64
@@ -58,6 +63,7 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
     /// `nil` for a value that is not finite: it is as if it had not come.
     package mutating func add(_ value: Double, at ms: Int64) -> Judgement? {
         guard value.isFinite else { return nil }
+        let value = max(-Self.most, min(Self.most, value))
         let missing = missing(at: ms)
         count += 1
         var joint = (course.add(value, missing: missing), Aspect.course)
@@ -70,16 +76,19 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
         if missing > 0 { joint.0 = 0 }
         let score = joint.0 / (1 + joint.0)
         let isShift = abs(shift) > Self.alarm.shift && shiftRatio > Self.alarm.overRecord
+        let strength = max(
+            isShift ? abs(shift) / Self.alarm.shift : 0, score > Self.alarm.score ? score / Self.alarm.score : 0)
         return Judgement(
             score: score, aspect: isShift ? .shift : joint.1, isNew: isNew(score), shift: shift,
-            isAlarm: isAlarm(max(isShift ? shiftRatio : 0, score > Self.alarm.score ? joint.0 : 0)))
+            isAlarm: isAlarm(strength))
     }
 
     /// Points that should have come between the last one and this one; 0 but after a gap.
     private mutating func missing(at ms: Int64) -> Int {
-        let passed = ms - lastAt
+        let (difference, overflows) = ms.subtractingReportingOverflow(lastAt)
         lastAt = ms
-        guard count > 0, passed > 0 else { return 0 }
+        guard count > 0, difference > 0, !overflows else { return 0 }
+        let passed = min(difference, 1 << 50)
         guard intervalMs > 0 else {
             intervalMs = passed
             return 0
@@ -96,7 +105,7 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
         return true
     }
 
-    /// - Parameter strength: in records; 0 for nothing out of the ordinary.
+    /// - Parameter strength: of what makes an alarm; 0 for nothing out of the ordinary.
     private mutating func isAlarm(_ strength: Double) -> Bool {
         if let alarmAt, count - alarmAt > Self.refractory { alarmStrength = 0 }
         guard strength > Self.stronger * alarmStrength else { return false }

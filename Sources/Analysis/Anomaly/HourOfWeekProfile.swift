@@ -34,7 +34,9 @@ struct HourOfWeekProfile: Codable, Sendable, Equatable {
             low = min(low, means[index])
             high = max(high, means[index])
         }
-        let ratio = record.ratio(max(0, smoothed - high, low - smoothed))
+        let outside = max(smoothed - high, low - smoothed)
+        // Less than a millionth is rounding.
+        let ratio = record.ratio(outside > 1e-6 * abs(smoothed) ? outside : 0)
         return compared < 24 ? 0 : ratio
     }
 

@@ -72,7 +72,7 @@ struct PatternNovelty: Codable, Sendable, Equatable {
 
     /// One over each band's range; 0 where that is a millionth of the value or less, and what happens in it no news.
     private func unit(_ width: Course, _ value: Double) -> Course {
-        let least = Course(repeating: 1e-6 * max(abs(value), abs(means[Self.bands - 1])))
+        let least = Course(repeating: max(1e-6 * max(abs(value), abs(means[Self.bands - 1])), 1e-300))
         return (1 / width).replacing(with: 0, where: width .<= least)
     }
 

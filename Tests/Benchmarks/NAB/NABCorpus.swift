@@ -13,6 +13,13 @@ struct NABCorpus {
     }
     var series: [Series]
 
+    /// Of the test data (`TRIMTAB_TEST_DATA`, default `../shared`); `nil` where it is not there.
+    static let folder: String? = {
+        let root = ProcessInfo.processInfo.environment["TRIMTAB_TEST_DATA"] ?? "../shared"
+        let folder = root + "/data/anomalies"
+        return FileManager.default.fileExists(atPath: folder + "/combined_windows.json") ? folder : nil
+    }()
+
     /// In the order of their names; a row that cannot be read is left out.
     init(folder: String) throws {
         let data = try Data(contentsOf: URL(filePath: folder + "/combined_windows.json"))
@@ -50,5 +57,23 @@ struct NABCorpus {
         let month = (fields[1] + 9) % 12
         let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + fields[2] - 1 - 719_468
         return ((days * 24 + fields[3]) * 60 + fields[4]) * 60_000 + fields[5] * 1_000
+    }
+
+    /// One CSV file of scores per series, as the benchmark's own runner reads them: `NAME/GROUP/NAME_FILE.csv`.
+    ///
+    /// - Parameter scores: of each series, in their order, for each point.
+    func write(_ scores: [[Double]], detector: String, to folder: String) throws {
+        for (one, scores) in zip(series, scores) {
+            let path = one.name.split(separator: "/")
+            guard path.count == 2 else { continue }
+            let group = URL(filePath: "\(folder)/\(detector)/\(path[0])")
+            try FileManager.default.createDirectory(at: group, withIntermediateDirectories: true)
+            let rows = one.values.indices.map { index in
+                let label = one.windows.contains { $0.contains(index) } ? 1 : 0
+                return "\(one.times[index]),\(one.values[index]),\(scores[index]),\(label)\n"
+            }
+            let text = "timestamp,value,anomaly_score,label\n" + rows.joined()
+            try Data(text.utf8).write(to: group.appending(path: "\(detector)_\(path[1])"))
+        }
     }
 }
