@@ -7,13 +7,13 @@ private let minute: Int64 = 60_000
 
 /// Points of one series, a minute apart.
 private struct Feed {
-    var detector: AnomalyDetector
+    var detector = AnomalyDetector()
     var at: Int64 = 0
     var random: SplitMix64
 
     init(first: Double, seed: UInt64 = 1) {
-        detector = AnomalyDetector(first: first, at: 0)
         random = SplitMix64(seed: seed)
+        _ = detector.add(first, at: 0)
     }
 
     @discardableResult
@@ -134,6 +134,14 @@ struct AnomalyDetectorTests {
             guard let judgement = feed.add(values[index * index % values.count]) else { continue }
             #expect((0...1).contains(judgement.score) && judgement.shift.isFinite)
         }
+        #expect(throws: Never.self) { try JSONEncoder().encode(feed.detector) }
+    }
+
+    @Test func firstTwoPointsCloseTogetherAreNoMeasureOfGaps() {
+        var feed = Feed(first: 100)
+        feed.at = 1 - minute
+        _ = feed.noise(2_000, mean: 100, deviation: 10)
+        #expect(feed.noise(3, mean: 200, deviation: 10) == 1)
     }
 
     @Test func timesInAnyOrderDoNoHarm() {

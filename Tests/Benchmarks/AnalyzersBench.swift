@@ -56,13 +56,11 @@ enum AnalyzersBench: Benchmark {
 
     /// Of each point that is a new event; 0 for the others.
     private static func scores(_ series: NABCorpus.Series) -> [Double] {
-        guard let first = series.values.first, let at = series.timesMs.first else { return [] }
-        var detector = AnomalyDetector(first: first, at: at)
-        return [0]
-            + zip(series.values, series.timesMs).dropFirst().map { value, at in
-                guard let judgement = detector.add(value, at: at), judgement.isNew else { return 0 }
-                return judgement.score
-            }
+        var detector = AnomalyDetector()
+        return zip(series.values, series.timesMs).map { value, at in
+            guard let judgement = detector.add(value, at: at), judgement.isNew else { return 0 }
+            return judgement.score
+        }
     }
 
     // MARK: Healthy series
@@ -95,7 +93,7 @@ enum AnalyzersBench: Benchmark {
     /// The faults are tried on copies, on the third day and at the end: the month itself stays healthy.
     private static func month(_ series: MinuteSeries, seed: UInt64) -> (alarms: Int, found: Int) {
         var random = SplitMix64(seed: seed)
-        var detector = AnomalyDetector(first: series.value(0, false, &random), at: 0)
+        var detector = AnomalyDetector()
         var alarms = 0, found = 0
         let early = 2_880 + Int(random.next() % 1_440)
         func alarm(_ detector: inout AnomalyDetector, _ minute: Int, _ isFaulty: Bool, _ random: inout SplitMix64)
@@ -104,7 +102,7 @@ enum AnalyzersBench: Benchmark {
             let value = series.value(minute, isFaulty, &random)
             return detector.add(value, at: Int64(minute) * 60_000)?.isAlarm ?? false
         }
-        for minute in 1...minutes {
+        for minute in 0...minutes {
             if minute == early || minute == minutes {
                 var copy = detector, other = random.split()
                 if (minute..<minute + 3).contains(where: { alarm(&copy, $0, true, &other) }) { found += 1 }

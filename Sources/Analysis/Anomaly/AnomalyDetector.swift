@@ -38,27 +38,20 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
     private static let most = 1e100
 
     private var count: Int64 = 0
-    private var lastAt: Int64
+    private var lastAt: Int64 = 0
     /// Between points, as usual; 0 before the second.
     private var intervalMs: Int64 = 0
-    private var course: PatternNovelty
-    private var level: RobustLevel
+    private var course = PatternNovelty()
+    private var level = RobustLevel()
     private var season = HourOfWeekProfile()
-    private var shift: SuddenShift
+    private var shift = SuddenShift()
     private var shiftRecord = DecayedRecord()
     private var strongest = 0.0
     private var strongestAt: Int64 = 0
     private var alarmAt: Int64?
     private var alarmStrength = 0.0
 
-    /// - Parameter value: the first of the series, finite.
-    package init(first value: Double, at ms: Int64) {
-        course = PatternNovelty(first: value)
-        level = RobustLevel(first: value)
-        shift = SuddenShift(first: value)
-        lastAt = ms
-        _ = add(value, at: ms)
-    }
+    package init() {}
 
     /// `nil` for a value that is not finite: it is as if it had not come.
     package mutating func add(_ value: Double, at ms: Int64) -> Judgement? {
@@ -71,15 +64,15 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
         consider(Self.weights.level * level.add(value), .level)
         consider(Self.weights.season * season.add(value, smoothed: course.shortMean, at: ms), .season)
         let shift = shift.add(value, missing: missing)
-        let shiftRatio = shiftRecord.ratio(abs(shift))
+        let shiftRatio = shift.map { shiftRecord.ratio(abs($0)) } ?? 0
         // The first point after a gap has nothing to be compared with.
         if missing > 0 { joint.0 = 0 }
         let score = joint.0 / (1 + joint.0)
-        let isShift = abs(shift) > Self.alarm.shift && shiftRatio > Self.alarm.overRecord
+        let deviations = abs(shift ?? 0), isShift = deviations > Self.alarm.shift && shiftRatio > Self.alarm.overRecord
         let strength = max(
-            isShift ? abs(shift) / Self.alarm.shift : 0, score > Self.alarm.score ? score / Self.alarm.score : 0)
+            isShift ? deviations / Self.alarm.shift : 0, score > Self.alarm.score ? score / Self.alarm.score : 0)
         return Judgement(
-            score: score, aspect: isShift ? .shift : joint.1, isNew: isNew(score), shift: shift,
+            score: score, aspect: isShift ? .shift : joint.1, isNew: isNew(score), shift: shift ?? 0,
             isAlarm: isAlarm(strength))
     }
 
@@ -93,8 +86,13 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
             intervalMs = passed
             return 0
         }
-        let missing = passed > Self.gap * intervalMs ? Int(min(passed / intervalMs - 1, 1_000_000)) : 0
-        if missing == 0 { intervalMs = max(1, intervalMs + (passed - intervalMs) / 16) }
+        guard passed > Self.gap * intervalMs else {
+            intervalMs = max(1, intervalMs + (passed - intervalMs) / 16)
+            return 0
+        }
+        let missing = Int(min(passed / intervalMs - 1, 1_000_000))
+        // Where every silence is a gap, the measure is wrong.
+        intervalMs *= 2
         return missing
     }
 

@@ -19,16 +19,11 @@ struct PatternNovelty: Codable, Sendable, Equatable {
         var metAt: Int64
     }
 
-    private var means: Course
+    private var means = Course(repeating: 0)
     private var count: Int64 = 0
     private var range: FadingRange<Course>?
     private var leaders: [Leader] = []
     private var record = DecayedRecord()
-
-    init(first value: Double) {
-        means = Course(repeating: value)
-        leaders.reserveCapacity(Self.capacity)
-    }
 
     /// The mean of about the last three points.
     var shortMean: Double { means[0] }

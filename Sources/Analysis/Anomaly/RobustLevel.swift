@@ -11,16 +11,15 @@ struct RobustLevel: Codable, Sendable, Equatable {
     /// Of the sums, in standard deviations.
     private static let most = 400.0
 
-    private var mean: Double
+    private var mean = 0.0
     private var spread = 0.0
-    private var count = 1.0
+    private var count = 0.0
     private var sums = CUSUM()
     private var record = DecayedRecord()
 
-    init(first value: Double) { mean = value }
-
     /// The higher of the sums above and below as a share of the highest so far.
     mutating func add(_ value: Double) -> Double {
+        if count == 0 { mean = value }
         let deviation = Self.normal * spread
         let apart = value - mean
         let z = deviation > 1e-9 * abs(mean) ? max(-Self.limit, min(Self.limit, apart / deviation)) : 0

@@ -14,17 +14,15 @@ struct SuddenShift: Codable, Sendable, Equatable {
     /// Points until the spread is known.
     static let warmUp = 60.0
 
-    private var mean: Double
+    private var mean = 0.0
     private var spread = 0.0
     private var count = 0.0
     /// The two points before, in standard deviations.
     private var before = SIMD2<Double>(0, 0)
 
-    init(first value: Double) { mean = value }
-
-    /// Signed; 0 during the warm-up and for the first point after a gap, which only says where the series is now.
-    mutating func add(_ value: Double, missing: Int = 0) -> Double {
-        if missing > 0 {
+    /// Signed; `nil` during the warm-up, 0 for the first point after a gap, which only says where the series is now.
+    mutating func add(_ value: Double, missing: Int = 0) -> Double? {
+        if missing > 0 || count == 0 {
             mean = value
             before = SIMD2(0, 0)
         }
@@ -36,7 +34,7 @@ struct SuddenShift: Codable, Sendable, Equatable {
         count += 1
         spread += (abs(step) - spread) / min(count, Self.memory.spread)
         mean += step / min(count, Self.memory.mean)
-        guard count > Self.warmUp else { return 0 }
+        guard count > Self.warmUp else { return nil }
         let together = (z + before[0] + before[1]) / 3.0.squareRoot()
         before = SIMD2(z, before[0])
         return abs(together) > abs(z) ? together : z
