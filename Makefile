@@ -8,7 +8,7 @@ BIN := .build/release
 RUN_PACKAGES := pkg-config g++ libpq-dev librdkafka-dev libsimdjson-dev libsqlite3-dev zlib1g-dev postgresql
 TEST_PACKAGES := $(RUN_PACKAGES) kcat chromium prometheus python3 python3-venv openssl procps
 BENCH_PACKAGES := $(RUN_PACKAGES) nginx-light wrk python3 python3-venv openjdk-17-jdk-headless
-BENCHMARKS := gateway serve decisions stream rollouts loop
+BENCHMARKS := gateway serve decisions stream rollouts loop analyzers
 
 .PHONY: help run build test lint format docs bench $(BENCHMARKS:%=bench-%) clean
 

@@ -208,6 +208,94 @@ struct StatisticsVectorTests {
         }
     }
 
+    // The alarms below are counted from the first value as 1.
+    @Test func cusum() throws {
+        for example in try Vectors.of("cusum") {
+            let input = example.input, expected = example.expected
+            var chart = CUSUM(allowance: input["k"].number, limit: input["h"].number)
+            var highest = (above: 0.0, below: 0.0), alarm: Int?
+            for (index, x) in input["x"].numbers.enumerated() {
+                chart.add((x - input["mu"].number) / input["sd"].number)
+                highest = (max(highest.above, chart.above), max(highest.below, chart.below))
+                if alarm == nil, chart.isAlarm { alarm = index + 1 }
+            }
+            #expect(close(chart.above, expected["pos_last"].number, example.relTol))
+            #expect(close(chart.below, expected["neg_last"].number, example.relTol))
+            #expect(close(highest.above, expected["max_pos"].number, example.relTol))
+            #expect(close(highest.below, expected["max_neg"].number, example.relTol))
+            #expect(alarm == Int(expected["alarm_index"].number))
+        }
+    }
+
+    @Test func pageHinkley() throws {
+        for example in try Vectors.of("page_hinkley_increase") {
+            let input = example.input, expected = example.expected
+            var test = PageHinkley(allowance: input["delta"].number, limit: input["lambda_"].number)
+            var highest = 0.0, alarm: Int?
+            for (index, x) in input["x"].numbers.enumerated() {
+                test.add(x)
+                highest = max(highest, test.statistic)
+                if alarm == nil, test.isAlarm { alarm = index + 1 }
+            }
+            #expect(close(test.statistic, expected["stat_last"].number, example.relTol))
+            #expect(close(highest, expected["stat_max"].number, example.relTol))
+            #expect(alarm == Int(expected["alarm_index"].number))
+        }
+    }
+
+    @Test func ewmaChart() throws {
+        for example in try Vectors.of("ewma_chart") {
+            let input = example.input, expected = example.expected
+            var chart = EWMAChart(
+                mean: input["mu"].number, deviation: input["sd"].number, weight: input["lam"].number,
+                width: input["L"].number)
+            var alarm: Int?
+            for (index, x) in input["x"].numbers.enumerated() {
+                chart.add(x)
+                if index == 0 { #expect(close(chart.limit, expected["limit_first"].number, example.relTol)) }
+                if alarm == nil, chart.isAlarm { alarm = index + 1 }
+            }
+            #expect(close(chart.value, expected["z_last"].number, example.relTol))
+            #expect(close(chart.limit, expected["limit_last"].number, example.relTol))
+            #expect(alarm == Int(expected["alarm_index"].number))
+        }
+    }
+
+    @Test func generalizedESD() throws {
+        for example in try Vectors.of("gesd") {
+            let input = example.input, expected = example.expected, x = input["x"].numbers
+            let test = GeneralizedESD(x, most: Int(input["k"].number), alpha: input["alpha"].number)
+            #expect(test.steps.map(\.index) == expected["removed_index0"].numbers.map { Int($0) })
+            #expect(test.outliers.count == Int(expected["n_outliers"].number))
+            for (step, (deviate, critical)) in zip(
+                test.steps, zip(expected["R"].numbers, expected["lambda_"].numbers))
+            {
+                #expect(close(step.deviate, deviate, example.relTol))
+                #expect(close(step.critical, critical, example.relTol))
+            }
+            #expect(close(quantile(0.5, ofSorted: x.sorted()) ?? .nan, expected["median"].number, example.relTol))
+            #expect(close(medianAbsoluteDeviation(x) ?? .nan, expected["mad"].number, example.relTol))
+        }
+    }
+
+    @Test func runLengths() throws {
+        for example in try Vectors.of("bocpd_gaussian_known_variance") {
+            let input = example.input, expected = example.expected
+            var runs = RunLengths(
+                hazard: input["hazard"].number, mean: input["mu0"].number, weight: input["kappa0"].number,
+                variance: input["sigma2"].number)
+            let mostProbable = input["x"].numbers.map { x in
+                runs.add(x)
+                return Double(runs.mostProbable)
+            }
+            #expect(mostProbable == expected["map_run_length"].numbers)
+            for (index, probability) in expected["final_run_length_probs_first5"].numbers.enumerated() {
+                #expect(close(runs.probabilities[index], probability, example.relTol))
+            }
+            #expect(close(runs.probabilities[15], expected["final_p_runlength_15"].number, example.relTol))
+        }
+    }
+
     @Test func asymptoticConfidenceSequence() throws {
         try check("asymptotic_cs") { input in
             let sequence = AsymptoticConfidenceSequence(
