@@ -81,7 +81,7 @@ let package = Package(
 
         // Pure logic: no I/O, no clock, no global state.
         ours("StreamProcessing", ["Core", "Telemetry", "Statistics"], flags: ownedByOne),
-        ours("Analysis", ["Core", "Statistics", "StreamProcessing"]),
+        ours("Analysis", ["Core", "Telemetry", "Statistics", "StreamProcessing"]),
         ours("Decisions", ["Core", "Statistics", "Analysis", "StreamProcessing", "Policy"]),
         ours("Rollouts", ["Core", "Statistics", "Policy", "StreamProcessing"]),
         ours("ControlLoop", ["Core", "Telemetry", "Statistics", "StreamProcessing", "Policy", "Analysis", "Decisions", "Rollouts"]),
@@ -123,7 +123,7 @@ let package = Package(
         tests("KafkaClientTests", ["KafkaClient"]),
         tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core", grdb]),
         tests("CollectorsTests", ["Collectors", "EventLog", "KafkaClient", "Compression", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
-        tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Core"]),
+        tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Telemetry", "Core"]),
         tests("DecisionsTests", ["Decisions", "Analysis", "Statistics", "Policy", "Core"]),
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("RolloutComparisonTests", ["RolloutComparison", "Statistics", "Core"]),

@@ -1,0 +1,74 @@
+import Analysis
+import Core
+import StreamProcessing
+import Testing
+
+/// A statement lasts as one finding, and ends as one.
+struct FindingBookTests {
+    private let minute: Int64 = 60_000
+
+    private func said(
+        _ code: String = "performance.errors", _ subject: Subject = .model("a/b"), _ estimate: Double = 0.1,
+        _ severity: Finding.Severity = .warning
+    ) -> Observation {
+        Observation(
+            .performance, code, subject, "Failures.", severity: severity, confidence: 0.99,
+            magnitude: Interval(estimate: estimate, lower: 0, upper: 1), window: Window(start: 0, end: minute),
+            evidence: [:], objective: .availability)
+    }
+
+    private struct Diary {
+        var book = FindingBook()
+        var generator = SplitMix64(seed: 1)
+        mutating func take(_ seen: [Observation], _ minute: Int64) -> [FindingBook.Change] {
+            book.take(seen, of: "chat", now: minute * 60_000, closeAfterMs: 600_000, using: &generator)
+        }
+    }
+
+    @Test func aStatementThatLastsIsOneFinding() throws {
+        var diary = Diary()
+        let opened = diary.take([said()], 1)
+        #expect(opened.count == 1)
+        let first = try #require(opened.first?.finding)
+        #expect(first.status == .open && first.openedAt == minute)
+        for now in 2...4 { #expect(diary.take([said()], Int64(now)).isEmpty) }
+        // Five minutes after the last word of it, or when it is news.
+        #expect(diary.take([said()], 5).isEmpty)
+        #expect(diary.take([said("performance.errors", .model("a/b"), 0.2)], 6).map(\.finding.id) == [first.id])
+        #expect(diary.take([said("performance.errors", .model("a/b"), 0.2, .critical)], 7).count == 1)
+        #expect(diary.book.open.count == 1)
+    }
+
+    @Test func itIsClosedOnceNothingHasSaidSoForAWhile() throws {
+        var diary = Diary()
+        _ = diary.take([said()], 1)
+        #expect(diary.take([], 10).isEmpty)
+        // Once more just before: it goes on.
+        #expect(diary.take([said()], 10).allSatisfy { if case .updated = $0 { true } else { false } })
+        #expect(diary.take([], 19).isEmpty)
+        let closed = try #require(diary.take([], 20).first)
+        guard case .closed(let finding) = closed else { throw TrimtabError("test", "not closed", remedy: "") }
+        #expect(finding.openedAt == minute && finding.closedAt == 20 * minute && finding.status == .closed)
+        #expect(diary.book.open.isEmpty)
+        let again = try #require(diary.take([said()], 21).first)
+        #expect(again.finding.id != finding.id)
+    }
+
+    @Test func subjectsAndCodesAreApart() {
+        var diary = Diary()
+        let seen = [said(), said("performance.errors", .model("c/d")), said("performance.latency_slo")]
+        #expect(diary.take(seen, 1).count == 3)
+        #expect(Set(diary.book.open.map(\.id)).count == 3)
+    }
+
+    @Test func whatWeighsMoreFindsRoom() {
+        var diary = Diary()
+        let many = (0..<150).map { said("performance.errors", .model("m/\($0)")) }
+        #expect(diary.take(many, 1).count == FindingBook.mostOpen)
+        #expect(diary.book.suppressed == 50)
+        let changes = diary.take([said("performance.errors", .model("worse/1"), 1, .critical)], 2)
+        #expect(changes.count == 2)
+        #expect(diary.book.open.count == FindingBook.mostOpen)
+        #expect(diary.book.open.contains { $0.severity == .critical })
+    }
+}
