@@ -1,3 +1,4 @@
+package import Core
 import StreamProcessing
 
 /// Looks at a route minute by minute and says what stands. Its state is its own and bounded; it reads no clock and draws
@@ -54,6 +55,22 @@ package struct RouteAnalysis: Codable, Sendable {
             seen, of: context.route, now: minute.window.end, closeAfterMs: context.settings.closeAfterMs,
             using: &generator)
     }
+
+    /// Says that nothing has been counted since `through`. What else stands is neither repeated nor closed: nothing is
+    /// known of it.
+    ///
+    /// - Parameter now: milliseconds since the epoch, by the clock.
+    package mutating func missing(
+        since through: Int64, _ context: RouteContext, now: Int64, using generator: inout some RandomNumberGenerator
+    ) -> [FindingBook.Change] {
+        guard context.settings.runs(.anomaly) else { return [] }
+        return book.take(
+            [AnomalyAnalyzer.telemetryGap(Window(start: through, end: now), isOver: false)], of: context.route, now: now,
+            closeAfterMs: .max, using: &generator)
+    }
+
+    /// Series that are watched for anomalies.
+    package var series: Int { anomaly.series }
 }
 
 /// What the analyzers know of a route besides its traffic.
@@ -62,7 +79,7 @@ package struct RouteContext: Sendable, Equatable {
     package var objective: Limits
     package var settings: AnalyzerSettings
     /// By `provider/model`, as listed at the end of the minute.
-    package var prices: [String: ListedPrice] = [:]
+    package var prices: [String: TokenPrice] = [:]
     /// Series that are watched over all routes together, at least 1: false alarms are shared between them.
     package var series = 1
 
@@ -88,19 +105,6 @@ package struct RouteContext: Sendable, Equatable {
             self.ttftP95Ms = ttftP95Ms
             self.qualityFloor = qualityFloor
             self.budgetDayUSD = budgetDayUSD
-        }
-    }
-
-    /// Nano-dollars per million tokens.
-    package struct ListedPrice: Sendable, Equatable {
-        package var input: Int64
-        package var cachedInput: Int64?
-        package var output: Int64
-
-        package init(input: Int64, cachedInput: Int64? = nil, output: Int64) {
-            self.input = input
-            self.cachedInput = cachedInput
-            self.output = output
         }
     }
 }
