@@ -1,15 +1,67 @@
+import Foundation
 import StreamProcessing
 
+/// Looks for what is unlike the series' own past: of the route its requests and failures, of each model its failures,
+/// latencies, time to first token, cost, tokens, speed and answers to fixed prompts.
+///
+/// A change is told when the evidence for it is enough for all series and looks together; an unusual course alone is
+/// only worth a note. A minute whose records are missing is a gap: nothing is learnt from it or said about it.
 package struct AnomalyAnalyzer: Analyzer, Equatable {
     package static let kind = AnalyzerKind.anomaly
-    package static let thresholds: [Threshold] = []
+    package static let thresholds: [Threshold] = [
+        .anomalyConfidence, .leastChange, .criticalChange, .leastErrors, .criticalErrors, .rateChange,
+    ]
+    /// Models of a route that are watched; further ones are left out.
+    package static let mostModels = 64
 
-    /// Series that are watched.
-    package var series: Int { 0 }
+    private var traffic = TrafficWatch()
+    private var models: [String: ModelWatch] = [:]
+    /// Start of the gap that the newest minute is part of.
+    private var gapSince: Int64?
 
     package init() {}
 
-    package mutating func observe(_ minute: RouteMinute, _ context: RouteContext) -> [Observation] { [] }
+    /// Series that are watched.
+    package var series: Int { TrafficWatch.count + models.count * ModelWatch.count }
+
+    package mutating func observe(_ minute: RouteMinute, _ context: RouteContext) -> [Observation] {
+        if minute.isGap {
+            let since = gapSince ?? minute.window.start
+            gapSince = since
+            return [Self.telemetryGap(Window(start: since, end: minute.window.end), isOver: true)]
+        }
+        gapSince = nil
+        let settings = context.settings, at = minute.window.end
+        let limit = AlarmLimit(confidence: settings[.anomalyConfidence], series: max(series, context.series))
+        let least = log(1 + settings[.leastChange])
+        var requests: Int64 = 0, failures: Int64 = 0
+        for model in minute.models {
+            requests += model.users.requests
+            failures += model.users.failures
+            guard models[model.modelKey] != nil || models.count < Self.mostModels else { continue }
+            models[model.modelKey, default: ModelWatch()].add(model, at: at, limit: limit.single, least: least)
+        }
+        traffic.add(requests: Double(requests), failures: Double(failures), at: at, limit: limit.single)
+        let enough = limit.joint(traffic.evidence + models.values.flatMap(\.evidence))
+        traffic.settle(settings, limit: enough, at: at)
+        for model in minute.models { models[model.modelKey]?.settle(settings, limit: enough, at: at) }
+        return statements(minute, Telling(window: minute.window, settings: settings, limit: limit))
+    }
+
+    private mutating func statements(_ minute: RouteMinute, _ telling: Telling) -> [Observation] {
+        var told: [Observation] = []
+        for model in minute.models {
+            told += models[model.modelKey]?.statements(.model(model.modelKey), model.users, telling) ?? []
+        }
+        if let traffic = traffic.rateStatement(telling) { told.append(traffic) }
+        // What one model's failures say is not said again of the route.
+        if !told.contains(where: { $0.code == "anomaly.errors" }),
+            let failures = traffic.failures.errorStatement(.route, minute, telling)
+        {
+            told.append(failures)
+        }
+        return told
+    }
 
     /// - Parameter isOver: whether the span is known to be without records, or nothing is known of it yet.
     static func telemetryGap(_ window: Window, isOver: Bool) -> Observation {

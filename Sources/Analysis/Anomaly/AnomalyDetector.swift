@@ -4,11 +4,11 @@
 /// measure, as a share of the highest it has ever said, so that neither unit nor distribution of the series need be
 /// known; the strongest counts, as `score`. In noise without end each record is approached again and again, so what
 /// wakes a person up is asked for more: a score far above the record, or a shift of many standard deviations.
-/// A point takes constant time and the state is bounded, about 10 kB.
+/// A point takes constant time and the state is bounded: 2 kB, or 3 kB as JSON.
 package struct AnomalyDetector: Codable, Sendable, Equatable {
     package enum Aspect: String, Codable, Sendable, CaseIterable { case course, level, season, shift }
 
-    package struct Judgement: Sendable, Equatable {
+    package struct Judgement: Codable, Sendable, Equatable {
         /// 0...1; one half is as unusual as the most unusual course of the past.
         package var score: Double
         /// What stands out most.
@@ -53,8 +53,19 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
 
     package init() {}
 
+    /// Between which values the series usually lies at this time of the week, or of the day before the first week is full.
+    func usual(at ms: Int64) -> ClosedRange<Double>? { season.usual(at: ms) }
+
+    /// The mean of this hour of the week in the weeks before.
+    func weekMean(at ms: Int64) -> Double? { season.mean(at: ms) }
+
+    /// Points that a record compares with.
+    var compared: Double { min(Double(count), DecayedRecord.halfLife) }
+
     /// `nil` for a value that is not finite: it is as if it had not come.
-    package mutating func add(_ value: Double, at ms: Int64) -> Judgement? {
+    ///
+    /// - Parameter learnsSeason: whether the hour of the week is to get used to it.
+    package mutating func add(_ value: Double, at ms: Int64, learnsSeason: Bool = true) -> Judgement? {
         guard value.isFinite else { return nil }
         let value = max(-Self.most, min(Self.most, value))
         let missing = missing(at: ms)
@@ -62,7 +73,8 @@ package struct AnomalyDetector: Codable, Sendable, Equatable {
         var joint = (course.add(value, missing: missing), Aspect.course)
         func consider(_ ratio: Double, _ aspect: Aspect) { if ratio > joint.0 { joint = (ratio, aspect) } }
         consider(Self.weights.level * level.add(value), .level)
-        consider(Self.weights.season * season.add(value, smoothed: course.shortMean, at: ms), .season)
+        consider(
+            Self.weights.season * season.add(value, smoothed: course.shortMean, at: ms, learns: learnsSeason), .season)
         let shift = shift.add(value, missing: missing)
         let shiftRatio = shift.map { shiftRecord.ratio(abs($0)) } ?? 0
         // The first point after a gap has nothing to be compared with.

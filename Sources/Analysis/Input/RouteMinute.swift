@@ -50,6 +50,8 @@ package struct ModelMinute: Sendable, Equatable {
     package var users = WindowAggregate()
     /// Copies that nobody waits for: they cost, and hurt nobody.
     package var shadow = WindowAggregate()
+    /// Answers to fixed prompts that were sent to see whether it is still the same model.
+    package var probes: [ProbeResult] = []
 
     package init(_ modelKey: String) { self.modelKey = modelKey }
 }
