@@ -2,7 +2,9 @@
 package struct StreamSettings: Sendable, Equatable {
     /// Length of the tumbling windows `requests`, milliseconds, at least 1.
     package var windowMs: Int64 = 60_000
-    /// Windows beside `requests`.
+    /// Whether the windows `spend`, `prompts` and `sizes` are kept too.
+    package var analyzerWindows = false
+    /// Windows declared beside those.
     package var windows: [WindowDefinition] = []
     /// Keys that one window tells apart; those beyond it are counted together, as `(other)`.
     package var mostKeys = 100_000
@@ -38,6 +40,7 @@ package struct StreamSettings: Sendable, Equatable {
 
     /// All windows, `requests` first.
     package var definitions: [WindowDefinition] {
-        [.requests(sizeMs: max(1, windowMs), latenessMs: latenessMs)] + windows
+        [.requests(sizeMs: max(1, windowMs), latenessMs: latenessMs)]
+            + (analyzerWindows ? WindowDefinition.analyzers(latenessMs: latenessMs) : []) + windows
     }
 }

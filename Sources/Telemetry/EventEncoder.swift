@@ -58,6 +58,7 @@ package struct EventEncoder {
         attempts(record.attempts, into: &writer)
         result(record, into: &writer)
         writer.field("shadow_of", record.shadowOf)
+        writer.field("regenerates", record.regenerates)
     }
 
     private static func result(_ record: RequestRecord, into writer: inout JSONWriter) {
@@ -79,6 +80,8 @@ package struct EventEncoder {
             writer.field("schema", checks.schema)
             writer.field("refusal", checks.refusal)
             writer.field("empty", checks.empty)
+            writer.field("tools", checks.tools)
+            writer.field("repetition", checks.repetition)
             writer.close("}")
         }
     }
@@ -116,6 +119,7 @@ package struct EventEncoder {
         writer.field("tools", unless(prompt.tools, false))
         writer.field("images", unless(Int64(prompt.images), 0))
         writer.field("domain", prompt.domain)
+        writer.field("features", prompt.features?.hex)
         writer.close("}")
     }
 

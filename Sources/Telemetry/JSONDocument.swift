@@ -172,6 +172,11 @@ import Core
         return unsafe UUIDv7(utf8: text(index))
     }
 
+    func features(_ index: Int) -> PromptFeatures? {
+        guard type(index) == TT_JSON_STRING else { return nil }
+        return unsafe PromptFeatures(utf8: text(index))
+    }
+
     /// A text that tends to come again: a name, a model, an outcome.
     func name(_ index: Int) -> String? {
         guard let text = unsafe text(index, atMost: Self.longestName) else { return nil }

@@ -8,7 +8,8 @@ extension EventDecoder {
         case provider, model, credential, attempts, outcome, status, error, finish, queueMs, ttftMs, totalMs
         case overheadMs, cost, price, shadowOf, tokens, tokensInput, tokensOutput, tokensCachedRead
         case tokensCacheWrite, tokensReasoning, tokensSource, prompt, promptChars, promptMessages, promptTools
-        case promptImages, promptDomain, checks, checksSchema, checksRefusal, checksEmpty
+        case promptImages, promptDomain, promptFeatures, checks, checksSchema, checksRefusal, checksEmpty, checksTools
+        case checksRepetition, regenerates
 
         static let paths = [
             "v", "id", "producer", "seq", "at", "started_at", "client_request_id", "route", "project", "key",
@@ -18,8 +19,8 @@ extension EventDecoder {
             "outcome", "status", "error", "finish", "queue_ms", "ttft_ms", "total_ms", "overhead_ms",
             "cost_nano_usd", "price", "shadow_of", "tokens", "tokens.input", "tokens.output", "tokens.cached_read",
             "tokens.cache_write", "tokens.reasoning", "tokens.source", "prompt", "prompt.chars", "prompt.messages",
-            "prompt.tools", "prompt.images", "prompt.domain", "checks", "checks.schema", "checks.refusal",
-            "checks.empty",
+            "prompt.tools", "prompt.images", "prompt.domain", "prompt.features", "checks", "checks.schema",
+            "checks.refusal", "checks.empty", "checks.tools", "checks.repetition", "regenerates",
         ]
     }
     static let requestSchema = DocumentSchema<RequestField>()
@@ -88,6 +89,9 @@ extension EventDecoder {
         record.step = try value(.step) { index throws(EventError) in try small(index, .step) }
         record.rollout = try value(.rollout) { index throws(EventError) in try id(index) { Self.bad(.rollout, $0) } }
         record.shadowOf = try value(.shadowOf) { index throws(EventError) in try id(index) { Self.bad(.shadowOf, $0) } }
+        record.regenerates = try value(.regenerates) { index throws(EventError) in
+            try id(index) { Self.bad(.regenerates, $0) }
+        }
         record.arm =
             try value(.arm) { index throws(EventError) in
                 try label(index, Self.arms) { Self.bad(.arm, "the name of an arm") }

@@ -37,6 +37,12 @@ extension EventDecoder {
         prompt.domain = try value(.promptDomain) { index throws(EventError) in
             try name(index) { Self.bad(.promptDomain, $0) }
         }
+        prompt.features = try value(.promptFeatures) { index throws(EventError) in
+            guard let features = document.features(index) else {
+                throw Self.bad(.promptFeatures, "32 hex digits in lower case")
+            }
+            return features
+        }
         return prompt
     }
 
@@ -47,6 +53,8 @@ extension EventDecoder {
         checks.schema = try flag(.checksSchema)
         checks.refusal = try flag(.checksRefusal)
         checks.empty = try flag(.checksEmpty)
+        checks.tools = try flag(.checksTools)
+        checks.repetition = try flag(.checksRepetition)
         return checks
     }
 

@@ -61,6 +61,8 @@ package struct RequestRecord: Sendable, Equatable {
     package var prompt: Prompt?
     package var checks: Checks?
     package var shadowOf: UUIDv7?
+    /// The request whose prompt this one repeats in the same session, at most a minute later.
+    package var regenerates: UUIDv7?
 
     package init(id: UUIDv7, at: Int64, startedAt: Int64, route: String, outcome: Outcome, status: Int, totalMs: Double)
     {
@@ -92,6 +94,7 @@ package struct RequestRecord: Sendable, Equatable {
         package var tools = false
         package var images = 0
         package var domain: String?
+        package var features: PromptFeatures?
         package init() {}
     }
 
@@ -100,6 +103,10 @@ package struct RequestRecord: Sendable, Equatable {
         package var schema: Bool?
         package var refusal: Bool?
         package var empty: Bool?
+        /// Whether the tool calls' arguments are JSON and name tools that were offered.
+        package var tools: Bool?
+        /// Whether the answer repeats itself.
+        package var repetition: Bool?
         package init() {}
     }
 }

@@ -34,6 +34,7 @@ import Testing
                         \(yaml)
                         stream:
                           window_s: 10
+                          analyzer_windows: false
                           bound_s: 1
                           lateness_s: 5
                           idle_s: 0.1

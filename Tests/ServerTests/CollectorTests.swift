@@ -61,7 +61,9 @@ import Testing
 
         let counted = try await Wait.upTo(seconds: 60) { () -> String? in
             let text = try await Shell.sql(
-                url, "SELECT sum(requests)::bigint, sum(failures)::bigint FROM window_results WHERE route = 'shop'")
+                url,
+                "SELECT sum(requests)::bigint, sum(failures)::bigint FROM window_results WHERE definition = 'requests' AND route = 'shop'"
+            )
             return text.hasPrefix("40|") ? text : nil
         }
         #expect(counted == "40|4")

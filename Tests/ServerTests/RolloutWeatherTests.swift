@@ -175,7 +175,10 @@ import Testing
         _ stage: Stage, of rollout: String, _ log: [ServiceProcess.LoggedRequest]
     ) async throws {
         let counted = try await Wait.upTo(seconds: 30) { () -> Int? in
-            let counted = Int(try await stage.sql("SELECT sum(requests)::bigint FROM window_results")) ?? 0
+            let counted =
+                Int(
+                    try await stage.sql(
+                        "SELECT sum(requests)::bigint FROM window_results WHERE definition = 'requests'")) ?? 0
             return counted >= log.count ? counted : nil
         }
         #expect(counted == log.count)

@@ -120,7 +120,10 @@ import Testing
             let sent = try #require(traffic["sent"])
             #expect(sent > 1_500)
             let counted = try await Wait.upTo(seconds: 60) { () -> Int? in
-                let counted = Int(try await stage.sql("SELECT sum(requests)::bigint FROM window_results")) ?? 0
+                let counted =
+                    Int(
+                        try await stage.sql(
+                            "SELECT sum(requests)::bigint FROM window_results WHERE definition = 'requests'")) ?? 0
                 return counted >= sent ? counted : nil
             }
             #expect(counted == sent)
@@ -157,7 +160,10 @@ import Testing
         #expect(dead.hasSuffix(#"|{"v":1,"id":"not an id""#))
         let sent = try #require(try result(of: stage.replay(seconds: 3))["sent"])
         let counted = try await Wait.upTo(seconds: 60) { () -> Int? in
-            let counted = Int(try await stage.sql("SELECT sum(requests)::bigint FROM window_results")) ?? 0
+            let counted =
+                Int(
+                    try await stage.sql(
+                        "SELECT sum(requests)::bigint FROM window_results WHERE definition = 'requests'")) ?? 0
             return counted >= before + sent ? counted : nil
         }
         #expect(counted == before + sent)

@@ -56,6 +56,22 @@ import Testing
         #expect(settings.stream.processing.windowMs == 30_000)
     }
 
+    @Test func theWindowsOfAnalyzersAreThereUnlessSwitchedOff() throws {
+        let usual = try Settings(SettingsSource(yaml: Self.valid)).stream.processing
+        #expect(usual.definitions.map(\.name) == ["requests", "spend", "prompts", "sizes"])
+        let without = try Settings(SettingsSource(yaml: Self.valid, flags: ["stream.analyzer_windows=false"]))
+        #expect(without.stream.processing.definitions.map(\.name) == ["requests"])
+        for name in WindowDefinition.reserved {
+            let error = #expect(throws: TrimtabError.self) {
+                try Settings(SettingsSource(yaml: Self.valid, flags: ["stream.windows.\(name).size_s=60"]))
+            }
+            #expect(error?.description.contains("Choose another name.") == true)
+        }
+        let declared = try Settings(
+            SettingsSource(yaml: Self.valid, flags: ["stream.windows.mine.aggregates=[signals, queue_ms]"]))
+        #expect(declared.stream.processing.windows.first?.aggregates.signals == true)
+    }
+
     /// Each message names the key, where it stands, and what to do.
     @Test(arguments: [
         ("gatway:\n  bind: 127.0.0.1:1\n", "gatway at config.yaml:1 is not a setting. Did you mean `gateway`?"),

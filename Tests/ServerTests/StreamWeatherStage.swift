@@ -84,6 +84,7 @@ struct StreamWeatherStage {
               route-0: {targets: [sim/small], allowed: ["sim/*"]}
             stream:
               window_s: \(windowS)
+              analyzer_windows: false
               bound_s: 1
               idle_s: 1
               lateness_s: \(latenessS)

@@ -37,7 +37,10 @@ import Testing
         let written = try await demo.requestsInLog(endedBefore: end)
         #expect(written.count > 300)
         #expect(
-            Int(try await demo.sql("SELECT sum(requests)::bigint FROM window_results WHERE window_end <= \(end)"))
+            Int(
+                try await demo.sql(
+                    "SELECT sum(requests)::bigint FROM window_results WHERE definition = 'requests' AND window_end <= \(end)"
+                ))
                 == written.count)
         #expect(try await demo.sql("SELECT count(*) FROM dead_letters") == "0")
         #expect(answered.count > 50)

@@ -16,8 +16,10 @@ import Testing
             "credential":"main","attempts":[{"target":"strong","outcome":"rate_limited","status":429,"ms":31.2}],\#
             "outcome":"complete","status":200,"finish":"stop","queue_ms":0.5,"ttft_ms":211.7,"total_ms":812.4,\#
             "overhead_ms":0.06,"tokens":{"input":512,"cached_read":3,"output":187,"source":"estimated"},\#
-            "cost_nano_usd":189120,"price":"2026-07-02#41","prompt":{"chars":2048,"messages":3},\#
-            "checks":{"schema":true,"refusal":false},"shadow_of":"01932f5c-3a1b-7abc-8def-0123456789ad"}
+            "cost_nano_usd":189120,"price":"2026-07-02#41","prompt":{"chars":2048,"messages":3,\#
+            "features":"0123456789ab01020304fedcba98762a"},"checks":{"schema":true,"refusal":false,"tools":false,\#
+            "repetition":true},"shadow_of":"01932f5c-3a1b-7abc-8def-0123456789ad",\#
+            "regenerates":"01932f5c-3a1b-7abc-8def-0123456789ae"}
             """#
         guard case .request(let record) = try decoder.decode(Array(json.utf8), kind: .request) else {
             Issue.record("not a request")
@@ -28,7 +30,39 @@ import Testing
         #expect(record.attempts == [.init(target: "strong", outcome: .rateLimited, status: 429, ms: 31.2)])
         #expect(record.tokens?.cachedRead == 3 && record.tokens?.source == .estimated)
         #expect(record.cost == NanoUSD(189_120) && record.ttftMs == 211.7 && record.checks?.empty == nil)
+        let features = PromptFeatures(
+            exact: 0x0123_4567_89ab, template: 0x0102_0304, prefix: 0xfe_dcba_9876, kind: 0x2a)
+        #expect(record.prompt?.features == features && record.checks?.tools == false)
+        #expect(record.checks?.repetition == true && record.regenerates?.low == 0x8def_0123_4567_89ae)
         #expect(encoded(.request(record)) == json)
+    }
+
+    @Test("A prompt's hashes are 32 hex digits, of which a short prompt's prefix is zero; all else is refused")
+    func promptFeatures() throws {
+        let short = PromptFeatures(exact: .max, template: 1, prefix: nil, kind: 3)
+        #expect(short.hex == "ffffffffffff00000001000000000003" && short.prefix == nil && short.exact == 1 << 48 - 1)
+        #expect(PromptFeatures(hex: short.hex) == short)
+        #expect(PromptFeatures(exact: 0, template: 0, prefix: 1 << 40, kind: 0).prefix == 1)
+        #expect((short.exactHex, short.templateHex, short.kindHex) == ("ffffffffffff", "00000001", "03"))
+        let head =
+            #"{"v":1,"id":"01932f5c-3a1b-7abc-8def-0123456789ab","at":1763650000935,"started_at":1763650000123,"#
+            + #""route":"chat","outcome":"complete","status":200,"total_ms":3,"#
+        let id = "01932f5c-3a1b-7abc-8def-0123456789a"
+        for (json, field) in [
+            (#""prompt":{"features":"0123"}"#, "prompt.features"),
+            (#""prompt":{"features":"\#(String(repeating: "F", count: 32))"}"#, "prompt.features"),
+            (#""prompt":{"features":"\#(String(repeating: "g", count: 32))"}"#, "prompt.features"),
+            (#""prompt":{"features":7}"#, "prompt.features"), (#""regenerates":"\#(id)""#, "regenerates"),
+            (#""regenerates":1"#, "regenerates"), (#""checks":{"tools":1}"#, "checks.tools"),
+            (#""checks":{"repetition":"yes"}"#, "checks.repetition"),
+        ] {
+            #expect {
+                try decoder.decode(Array((head + json + "}").utf8), kind: .request)
+            } throws: { error in
+                guard let error = error as? EventError else { return false }
+                return error.reason == .badValue && error.detail.hasPrefix(field + " must be")
+            }
+        }
     }
 
     @Test("A shadow carries the request that it copies, and that request's bucket")

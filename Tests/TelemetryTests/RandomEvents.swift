@@ -67,6 +67,7 @@ struct RandomEvents {
             prompt.tools = $0.flag()
             prompt.images = Int($0.below(3))
             prompt.domain = $0.maybe { $0.text() }
+            prompt.features = $0.maybe { $0.features() }
             return prompt
         }
         record.checks = maybe {
@@ -74,9 +75,19 @@ struct RandomEvents {
             checks.schema = $0.maybe { $0.flag() }
             checks.refusal = $0.maybe { $0.flag() }
             checks.empty = $0.maybe { $0.flag() }
+            checks.tools = $0.maybe { $0.flag() }
+            checks.repetition = $0.maybe { $0.flag() }
             return checks
         }
         record.shadowOf = maybe { $0.id() }
+        record.regenerates = maybe { $0.id() }
+    }
+
+    private mutating func features() -> PromptFeatures {
+        PromptFeatures(
+            exact: random.next(), template: UInt32(truncatingIfNeeded: random.next()),
+            prefix: maybe { $0.random.next() },
+            kind: UInt8(below(256)))
     }
 
     private mutating func feedback() -> Feedback {

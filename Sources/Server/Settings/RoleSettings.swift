@@ -35,6 +35,9 @@ package struct StreamRoleSettings: Sendable {
             "align_s", defaultMs: processing.alignMs ?? 0, 0...86_400,
             "A partition this far ahead of the others is paused; 0: never.")
         processing.alignMs = align > 0 ? align : nil
+        processing.analyzerWindows = try reader.bool(
+            "analyzer_windows", default: true,
+            "Whether the windows spend, prompts and sizes are kept, which analyzers read.")
         let lateness = processing.latenessMs
         processing.windows = try reader.map("windows", template: "window") {
             try WindowSettings($0, name: $1, latenessMs: lateness).definition

@@ -57,15 +57,16 @@ struct WindowSettings {
             throw TrimtabError(
                 "config.malformed", "\(reader.path) (\(reader.origin())): \(problem)", remedy: "Correct it.")
         }
-        if name == WindowDefinition.requests {
-            throw reader.wrong("", "is the name of the window that is always there", remedy: "Choose another name.")
+        if WindowDefinition.reserved.contains(name) {
+            throw reader.wrong(
+                "", "is the name of a window that Trimtab declares itself", remedy: "Choose another name.")
         }
     }
 
     private static let aggregatesSummary = """
         What is added up beside requests and failures: \(Measured.allCases.map(\.rawValue).joined(separator: ", ")) \
         (each with count, sum, mean, variance, smallest, largest), quantiles(…) of one of them, errors by class, \
-        feedback, distinct(…) and top(…) of \(CountedItem.allCases.map(\.rawValue).joined(separator: ", ")).
+        signals (truncated, abandoned, retried and the like), feedback, distinct(…) and top(…) of \(CountedItem.allCases.map(\.rawValue).joined(separator: ", ")).
         """
 
     private static func dimension(_ text: String, _ reader: SettingsReader) throws -> WindowDimension {
@@ -87,6 +88,7 @@ struct WindowSettings {
             let measure = parts.last.flatMap(Measured.init(rawValue:))
             switch (parts.first, measure, item) {
             case ("errors", _, _) where parts.count == 1: selection.errors = true
+            case ("signals", _, _) where parts.count == 1: selection.signals = true
             case ("feedback", _, _) where parts.count == 1: selection.feedback = true
             case ("distinct", _, let item?): selection.distinct.append(item)
             case ("top", _, let item?): selection.top.append(.init(item: item, counters: counters))
@@ -98,7 +100,8 @@ struct WindowSettings {
             default:
                 throw reader.malformed(
                     "aggregates", text, reader.origin("aggregates"), "something that can be added up",
-                    remedy: "Use a measure, quantiles(total_ms), errors, feedback, distinct(user) or top(model).")
+                    remedy:
+                        "Use a measure, quantiles(total_ms), errors, signals, feedback, distinct(user) or top(model).")
             }
         }
         return selection

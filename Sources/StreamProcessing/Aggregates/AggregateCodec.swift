@@ -2,7 +2,9 @@ import Statistics
 import Telemetry
 
 extension WindowAggregate {
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
+    /// The form without signals.
+    private static let earlier: UInt8 = 2
 
     /// The stored form: a version byte, then the fields; the same bytes for equal aggregates.
     package func encoded() -> [UInt8] {
@@ -20,6 +22,12 @@ extension WindowAggregate {
         for sketch in distinct { writer.append(sketch.encoded()) }
         writer.append(UInt64(top.count))
         for summary in top { writer.append(summary.encoded()) }
+        let counted = Signal.coded.filter { count(of: $0) > 0 }
+        writer.append(UInt64(counted.count))
+        for signal in counted {
+            writer.append(UInt64(signal.code))
+            writer.append(count(of: signal))
+        }
         return writer.bytes
     }
 
@@ -29,17 +37,19 @@ extension WindowAggregate {
             self.init(firstVersion: bytes)
             return
         }
-        guard var reader = ByteReader(bytes, version: Self.version),
+        guard var reader = ByteReader(bytes, version: Self.version) ?? ByteReader(bytes, version: Self.earlier),
             let requests = reader.signed(), let failures = reader.signed(), let errors = reader.errors(),
             let unknownCost = reader.signed(), let measures = reader.measures(),
             let distinct = reader.list({ HyperLogLog(encoded: $0) }),
-            let top = reader.list({ SpaceSaving(encoded: $0) }), reader.isAtEnd
+            let top = reader.list({ SpaceSaving(encoded: $0) }),
+            let signals = bytes.first == Self.earlier ? [:] : reader.signals(), reader.isAtEnd
         else { return nil }
         self.init(fields: measures.map(\.field), measures: measures.map(\.measure), distinct: distinct, top: top)
         self.requests = requests
         self.failures = failures
         self.errors = errors
         self.unknownCost = unknownCost
+        self.signals = signals
     }
 
     /// What the release 0.1 stored: neither the extremes nor the sum of times.
@@ -74,6 +84,10 @@ extension Measured {
         case .latency: 4
         case .ttft: 5
         case .overhead: 6
+        case .speed: 7
+        case .messages: 8
+        case .attempts: 9
+        case .queue: 10
         }
     }
 }
@@ -143,6 +157,17 @@ extension ByteReader {
     }
 
     fileprivate mutating func sketch() -> DDSketch? { part().flatMap { DDSketch(encoded: $0) } }
+
+    fileprivate mutating func signals() -> [Signal: Int64]? {
+        guard let entries = count() else { return nil }
+        var signals: [Signal: Int64] = [:]
+        for _ in 0..<entries {
+            guard let code = unsigned(), code < UInt64(Signal.codes), let count = signed(), count > 0,
+                signals.updateValue(count, forKey: Signal.coded[Int(code)]) == nil
+            else { return nil }
+        }
+        return signals
+    }
 
     fileprivate mutating func errors() -> [ErrorClass: Int64]? {
         guard let entries = count() else { return nil }

@@ -12,6 +12,14 @@ package enum Measured: String, Sendable, CaseIterable {
     case latency = "total_ms"
     case ttft = "ttft_ms"
     case overhead = "overhead_ms"
+    /// Output tokens for each second after the first one; of complete answers with at least two, whose first has a time.
+    case speed = "output_tokens_per_s"
+    /// Messages of the prompt.
+    case messages
+    /// Attempts before the one that answered.
+    case attempts
+    /// Milliseconds that a request waited for a connection.
+    case queue = "queue_ms"
 
     func value(of record: borrowing RequestRecord) -> Double? {
         switch self {
@@ -22,7 +30,18 @@ package enum Measured: String, Sendable, CaseIterable {
         case .latency: record.outcome == .complete ? record.totalMs : nil
         case .ttft: record.outcome == .complete ? record.ttftMs : nil
         case .overhead: record.outcome == .complete ? record.overheadMs : nil
+        case .speed: Self.speed(of: record)
+        case .messages: record.prompt.map { Double($0.messages) }
+        case .attempts: Double(record.attempts.count)
+        case .queue: record.queueMs
         }
+    }
+
+    private static func speed(of record: borrowing RequestRecord) -> Double? {
+        guard record.outcome == .complete, let first = record.ttftMs, let output = record.tokens?.output, output >= 2,
+            record.totalMs > first
+        else { return nil }
+        return Double(output) * 1_000 / (record.totalMs - first)
     }
 }
 
@@ -34,6 +53,8 @@ package struct AggregateSelection: Sendable, Equatable {
     package var quantiles: Set<Measured>
     /// Failures by error class.
     package var errors: Bool
+    /// How many requests each signal is true of.
+    package var signals: Bool
     /// Scores of feedback, and with the count of requests their share.
     package var feedback: Bool
     /// How many different ones there were: a HyperLogLog each.
@@ -52,15 +73,16 @@ package struct AggregateSelection: Sendable, Equatable {
     }
 
     /// The most distinct counts and summaries of one definition, of each.
-    package static let mostItems = 4
+    package static let mostItems = 8
 
     package init(
-        measures: [Measured], quantiles: Set<Measured> = [], errors: Bool = true, feedback: Bool = false,
-        distinct: [CountedItem] = [], top: [TopItems] = []
+        measures: [Measured], quantiles: Set<Measured> = [], errors: Bool = true, signals: Bool = false,
+        feedback: Bool = false, distinct: [CountedItem] = [], top: [TopItems] = []
     ) {
         self.measures = measures
         self.quantiles = quantiles
         self.errors = errors
+        self.signals = signals
         self.feedback = feedback
         self.distinct = distinct
         self.top = top
@@ -68,7 +90,8 @@ package struct AggregateSelection: Sendable, Equatable {
 
     /// What analyzers and decisions need.
     package static let standard = AggregateSelection(
-        measures: [.cost, .inputTokens, .outputTokens, .latency, .ttft], quantiles: [.latency, .ttft], feedback: true)
+        measures: [.cost, .inputTokens, .outputTokens, .cachedTokens, .latency, .ttft, .overhead, .speed],
+        quantiles: [.latency, .ttft], signals: true, feedback: true)
 
     var problem: String? {
         if Set(measures).count < measures.count { return "aggregates name a measure twice." }
@@ -85,6 +108,8 @@ package struct AggregateSelection: Sendable, Equatable {
 /// What can be counted apart within a window.
 package enum CountedItem: String, Sendable, CaseIterable {
     case user, session, key, project, route, model, target, variant, domain
+    /// Of the prompt's hashes: all of it, its template, its beginning, its vocabulary.
+    case prompt, template, prefix, kind
 
     func value(of record: borrowing RequestRecord) -> String? {
         switch self {
@@ -97,6 +122,10 @@ package enum CountedItem: String, Sendable, CaseIterable {
         case .target: record.target
         case .variant: record.variant
         case .domain: record.domain
+        case .prompt: record.prompt?.features?.exactHex
+        case .template: record.prompt?.features?.templateHex
+        case .prefix: record.prompt?.features?.prefixHex
+        case .kind: record.prompt?.features?.kindHex
         }
     }
 }

@@ -8,6 +8,8 @@ package struct WindowAggregate: Sendable, Equatable {
     package var failures: Int64 = 0
     package var errors: [ErrorClass: Int64] = [:]
     package var unknownCost: Int64 = 0
+    /// By code; empty before the first.
+    private var signalCounts: [Int64] = []
     /// Which measures there are; the same array for all windows of a definition.
     package private(set) var fields: [Measured]
     fileprivate(set) var measures: [Measure]
@@ -41,6 +43,34 @@ package struct WindowAggregate: Sendable, Equatable {
         }
     }
 
+    /// How many requests each signal is true of; none that is true of none.
+    package var signals: [Signal: Int64] {
+        get {
+            signalCounts.isEmpty
+                ? [:] : Signal.coded.reduce(into: [:]) { if count(of: $1) > 0 { $0[$1] = count(of: $1) } }
+        }
+        set {
+            signalCounts = []
+            for (signal, count) in newValue where count > 0 { add(count, of: signal.code) }
+        }
+    }
+
+    package func count(of signal: Signal) -> Int64 { signalCounts.isEmpty ? 0 : signalCounts[signal.code] }
+
+    private mutating func add(_ count: Int64, of code: Int) {
+        if signalCounts.isEmpty { signalCounts = [Int64](repeating: 0, count: Signal.codes) }
+        signalCounts[code] &+= count
+    }
+
+    /// Counts one more request for each signal whose bit is set.
+    fileprivate mutating func count(signals bits: UInt16) {
+        var rest = bits
+        while rest != 0 {
+            add(1, of: rest.trailingZeroBitCount)
+            rest &= rest &- 1
+        }
+    }
+
     /// Nano-dollars, over requests with a known cost.
     package var cost: Moments {
         get { self[.cost].moments }
@@ -69,6 +99,7 @@ package struct WindowAggregate: Sendable, Equatable {
         failures += other.failures
         errors.merge(other.errors, uniquingKeysWith: +)
         unknownCost += other.unknownCost
+        for code in other.signalCounts.indices { add(other.signalCounts[code], of: code) }
         for (place, field) in other.fields.enumerated() {
             if place < fields.count, fields[place] == field {
                 measures[place].merge(other.measures[place])
@@ -129,6 +160,10 @@ struct AggregatePlan {
         if record.outcome.isFailure { aggregate.failures += 1 }
         if selection.errors, let error = record.error { aggregate.errors[error, default: 0] += 1 }
         if record.cost == nil, record.outcome != .rejected { aggregate.unknownCost += 1 }
+        if selection.signals {
+            let signals = Signal.bits(of: record)
+            if signals != 0 { aggregate.count(signals: signals) }
+        }
         for place in measures.indices {
             guard let value = measures[place].field.value(of: record) else { continue }
             aggregate.measures[place].add(value, sketched: measures[place].sketched)

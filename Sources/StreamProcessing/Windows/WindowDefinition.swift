@@ -1,4 +1,4 @@
-import Telemetry
+package import Telemetry
 
 /// One declared kind of window: what its results are grouped by, which windows there are, and what is added up.
 package struct WindowDefinition: Sendable, Equatable {
@@ -82,12 +82,14 @@ package enum WindowDimension: String, Sendable, CaseIterable {
     /// What kind of prompt it was: the gateway's own guess, else the tag `domain`.
     case domain
     case session
+    /// How long the prompt is: a `PromptSize`.
+    case size
 
     /// Whether the table of requests knows it, so that late feedback finds its window.
     var isKeptWithRequests: Bool {
         switch self {
         case .route, .model, .arm, .policy, .key, .variant: true
-        case .provider, .credential, .project, .domain, .session: false
+        case .provider, .credential, .project, .domain, .session, .size: false
         }
     }
 
@@ -138,7 +140,7 @@ extension WindowDefinition {
     }
 
     /// - Parameter requests: The request's key in the window `requests`.
-    func groupKey(of record: borrowing RequestRecord, requests: WindowKey) -> WindowKey {
+    package func groupKey(of record: borrowing RequestRecord, requests: WindowKey) -> WindowKey {
         let typed = requests.keeping(key)
         var others: [String] = []
         for dimension in key {
@@ -151,6 +153,7 @@ extension WindowDefinition {
             case .variant: others.append(record.variant ?? "")
             case .domain: others.append(record.domain ?? "")
             case .session: others.append(record.session ?? "")
+            case .size: others.append(PromptSize(of: record)?.rawValue ?? "")
             }
         }
         return WindowKey(
