@@ -1,3 +1,5 @@
+import Foundation
+
 /// A quantile sketch with a relative error of at most 1 % (Masson, Rim, Lee, "DDSketch", VLDB 2019).
 ///
 /// A bucket is one sixty-fourth of an octave, `(lower, upper]`, read straight from the bits of the number: the error
@@ -201,5 +203,25 @@ extension DDSketch {
         makeRoom(for: Int(lowest) + last)
         for (slot, held) in counts.enumerated().reversed() where held != 0 { add(held, at: Int(lowest) + slot) }
         count = Int64(total)
+    }
+}
+
+extension DDSketch: Codable {
+    /// `encoded()` in Base64.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(count == 0 ? "" : Data(encoded()).base64EncodedString())
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer(), text = try container.decode(String.self)
+        if text.isEmpty {
+            self.init()
+            return
+        }
+        guard let bytes = Data(base64Encoded: text), let sketch = DDSketch(encoded: bytes) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a quantile sketch")
+        }
+        self = sketch
     }
 }
