@@ -70,10 +70,10 @@ struct ErrorWatch: Codable, Sendable, Equatable {
         } else {
             return nil
         }
-        evidence["critical_share"] = context[.criticalErrors]
+        evidence["critical_share"] = context[.criticalFailures]
         return Observation(
             .performance, "performance.errors", .model(model), statement,
-            severity: interval.lowerBound > context[.criticalErrors] ? .critical : .warning, confidence: confidence,
+            severity: interval.lowerBound > context[.criticalFailures] ? .critical : .warning, confidence: confidence,
             magnitude: Interval(estimate: rate, lower: interval.lowerBound, upper: interval.upperBound),
             window: recent.window(minute), evidence: evidence, objective: .availability,
             action: "Send the route's requests to another model until \(model) answers again.")

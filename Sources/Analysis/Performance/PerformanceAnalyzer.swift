@@ -81,9 +81,7 @@ struct TargetWatch: Codable, Sendable, Equatable {
         latency.observe(
             TimeSums(times: users.latency, outputTokens: tokens), minute, rise: context[.latencyRise], context)
         ttft.observe(TimeSums(times: users.ttft), minute, rise: context[.ttftRise], context)
-        if let field = Measured(rawValue: "output_tokens_per_s") {
-            speed.observe(users[field].moments, minute, context)
-        }
+        speed.observe(users[.speed].moments, minute, context)
         saturation.observe(users.errors, of: users.requests, isRoute: false, minute, context)
     }
 

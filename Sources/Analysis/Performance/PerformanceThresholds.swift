@@ -7,7 +7,7 @@ extension Threshold {
         "By how much the share of failures must exceed its own past before it is told, as a share of requests.")
     static let errorLimit = Threshold(
         .performance, "error_limit", 0.05, 0.001...1, "Share of failures that is too high whatever the past was.")
-    static let criticalErrors = Threshold(
+    static let criticalFailures = Threshold(
         .performance, "critical_errors", 0.1, 0.001...1, "Share of failures from which on they are critical.")
     static let latencyRise = Threshold(
         .performance, "latency_rise", 0.25, 0.02...10,
@@ -39,7 +39,7 @@ extension Threshold {
         "Mean days between two false alarms of one series, at least: more makes alarms rarer and later.")
 
     static let performance: [Threshold] = [
-        .availability, .errorRise, .errorLimit, .criticalErrors, .latencyRise, .ttftRise, .criticalRise, .speedDrop,
+        .availability, .errorRise, .errorLimit, .criticalFailures, .latencyRise, .ttftRise, .criticalRise, .speedDrop,
         .saturation, .slowerTarget, .overheadMs, .minimumEvents, .falseAlarmDays,
     ]
 }

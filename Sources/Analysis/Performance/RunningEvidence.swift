@@ -47,7 +47,7 @@ struct RunningEvidence: Codable, Sendable, Equatable {
         let wasIdle = sums .== SIMD4()
         sums = (sums + increments.clamped(lowerBound: -top, upperBound: most))
             .clamped(lowerBound: SIMD4(), upperBound: top)
-        starts.replace(with: SIMD4(repeating: minute.start), where: SIMDMask(wasIdle))
+        starts.replace(with: SIMD4(repeating: minute.start), where: wasIdle)
         let now = logE
         isStanding = now >= needed || isStanding && now >= needed / 2
     }
