@@ -57,6 +57,11 @@ struct TimeRing<Value: Summable>: Codable, Sendable, Equatable {
         return (0..<min(count, capacity)).reversed().map { slots[place(newest - Int64($0))] }
     }
 
+    /// Changes every slot.
+    mutating func transform(_ change: (inout Value) -> Void) {
+        for place in slots.indices { change(&slots[place]) }
+    }
+
     private func place(_ slot: Int64) -> Int {
         let rest = Int(slot % Int64(capacity))
         return rest < 0 ? rest + capacity : rest

@@ -31,7 +31,8 @@ extension WindowDefinition {
                 name: sizes, key: [.route, .model, .size], assigner: .tumbling(size: 3_600_000),
                 latenessMs: latenessMs,
                 aggregates: AggregateSelection(
-                    measures: [.cost, .outputTokens, .latency, .ttft], quantiles: [.latency], errors: false)),
+                    measures: [.cost, .outputTokens, .latency, .ttft], quantiles: [.outputTokens, .latency],
+                    errors: false)),
         ]
     }
 }
