@@ -20,6 +20,10 @@ struct ErrorBudget: Codable, Sendable, Equatable {
 
     private var minutes = TimeRing<Sums>(slotMs: minuteMs, capacity: 60)
     private var halfHours = TimeRing<Sums>(slotMs: halfHourMs, capacity: 144)
+    /// Of all half hours of six hours and of three days but the newest; and which that is.
+    private var earlierSixHours = Sums()
+    private var earlierThreeDays = Sums()
+    private var halfHour: Int64?
     /// The objectives that the answers were counted by.
     private var latencyMs: Double?
     private var ttftMs: Double?
@@ -50,13 +54,22 @@ struct ErrorBudget: Codable, Sendable, Equatable {
         }
         minutes.add(sums, at: minute.window.start)
         halfHours.add(sums, at: minute.window.start)
+        let now = minute.window.start / Self.halfHourMs
+        guard now != halfHour else { return }
+        halfHour = now
+        earlierSixHours = halfHours.sum(11, skipping: 1)
+        earlierThreeDays = earlierSixHours
+        earlierThreeDays.merge(halfHours.sum(132, skipping: 12))
     }
 
     func statements(_ minute: Window, _ context: PerformanceContext) -> [Observation] {
-        let sums = Self.rules.map { (sum($0.long.ms), sum($0.short.ms)) }
-        guard let longest = sums.last?.0 else { return [] }
+        let newest = halfHours.sum(1), threeDays = earlierThreeDays + newest
+        guard Kind.allCases.contains(where: { threeDays[$0].events > 0 }) else { return [] }
+        let sixHours = earlierSixHours + newest, five = minutes.sum(5), thirty = five + minutes.sum(25, skipping: 5)
+        // In the order of the rules.
+        let sums = [(thirty + minutes.sum(30, skipping: 30), five), (sixHours, thirty), (threeDays, sixHours)]
         var found: [Observation] = []
-        for kind in Kind.allCases where longest[kind].events > 0 {
+        for kind in Kind.allCases where threeDays[kind].events > 0 {
             for (rule, seen) in zip(Self.rules, sums) {
                 guard let said = statement(kind, rule, seen.0[kind], seen.1[kind], minute, context) else { continue }
                 found.append(said)
@@ -64,11 +77,6 @@ struct ErrorBudget: Codable, Sendable, Equatable {
             }
         }
         return found
-    }
-
-    private func sum(_ ms: Int64) -> Sums {
-        ms <= Self.minuteMs * Int64(minutes.capacity)
-            ? minutes.sum(Int(ms / Self.minuteMs)) : halfHours.sum(Int(ms / Self.halfHourMs))
     }
 
     private func statement(
@@ -144,6 +152,12 @@ struct ErrorBudget: Codable, Sendable, Equatable {
             failures.merge(other.failures)
             slow.merge(other.slow)
             late.merge(other.late)
+        }
+
+        static func + (a: Self, b: Self) -> Self {
+            var sum = a
+            sum.merge(b)
+            return sum
         }
 
         subscript(kind: Kind) -> Counts {

@@ -22,14 +22,17 @@ struct RunningEvidence: Codable, Sendable, Equatable {
 
     /// When what is going on began, milliseconds since the epoch; `nil` where nothing is.
     var since: Int64? {
-        let top = sums.max()
-        guard top > 0, let leading = sums.indices.first(where: { sums[$0] == top }) else { return nil }
+        // Of equals the greatest change: its sum begins last.
+        guard strength > 0, let leading = sums.indices.last(where: { sums[$0] == strength }) else { return nil }
         return starts[leading]
     }
 
+    /// The highest of the sums, which `logE` does not exceed.
+    fileprivate var strength: Double { sums.max() }
+
     /// ln of the mean e-value; 0 without evidence.
     var logE: Double {
-        let top = sums.max()
+        let top = strength
         guard top > 0 else { return 0 }
         var sum = 0.0
         for place in 0..<4 { sum += exp(sums[place] - top) }
@@ -37,7 +40,7 @@ struct RunningEvidence: Codable, Sendable, Equatable {
     }
 
     /// `true` where what is going on now had better not become the reference.
-    var isSuspicious: Bool { isStanding || logE > Self.suspicious }
+    var isSuspicious: Bool { isStanding || strength > Self.suspicious && logE > Self.suspicious }
 
     /// One less the number of false alarms to be expected of such evidence within 30 days.
     func confidence(looksPerDay: Double) -> Double { max(0, 1 - 30 * looksPerDay * exp(-logE)) }
@@ -48,33 +51,31 @@ struct RunningEvidence: Codable, Sendable, Equatable {
         sums = (sums + increments.clamped(lowerBound: -top, upperBound: most))
             .clamped(lowerBound: SIMD4(), upperBound: top)
         starts.replace(with: SIMD4(repeating: minute.start), where: wasIdle)
-        let now = logE
+        let now = strength < needed / 2 ? 0 : logE
         isStanding = now >= needed || isStanding && now >= needed / 2
     }
 }
 
 extension [RunningEvidence] {
     /// When that began which there is most evidence of.
-    var since: Int64? { self.max { $0.logE < $1.logE }?.since }
+    var since: Int64? { self.max { $0.strength < $1.strength }?.since }
 }
 
 /// Log likelihood ratios for `RunningEvidence`.
 enum Increment {
     /// Odds of the alternatives as multiples of the null's.
-    private static let odds: [Double] = [2, 3.5, 8, 60]
+    private static let odds = SIMD4<Double>(2, 3.5, 8, 60)
+    private static let logOdds = SIMD4(log(odds[0]), log(odds[1]), log(odds[2]), log(odds[3]))
     /// Standard errors by which the mean of one minute exceeds the null.
     private static let shifts = SIMD4<Double>(0.5, 1, 2, 4)
 
     /// `events` of `trials`, against a share of at most `null`, 0...1.
     static func share(_ events: Int64, of trials: Int64, null: Double) -> SIMD4<Double> {
         let p0 = min(max(null, 1e-6), 1 - 1e-6), yes = Double(events), no = Double(trials - events)
-        var increments = SIMD4<Double>()
-        for (place, ratio) in odds.enumerated() {
-            // p1 = g p0 / (1 − p0 + g p0): both ratios have the same denominator.
-            let logMass = log(1 - p0 + ratio * p0)
-            increments[place] = yes * (log(ratio) - logMass) - no * logMass
-        }
-        return increments
+        // p1 = g p0 / (1 − p0 + g p0) for odds g times as high: both ratios have the same denominator.
+        let mass = 1 - p0 + odds * p0
+        let logMass = SIMD4(log(mass[0]), log(mass[1]), log(mass[2]), log(mass[3]))
+        return yes * (logOdds - logMass) - no * logMass
     }
 
     /// A mean that exceeds the null by `z` standard errors.
