@@ -87,7 +87,7 @@ let package = Package(
         ours("ControlLoop", ["Core", "Telemetry", "Statistics", "StreamProcessing", "Policy", "Analysis", "Decisions", "Rollouts"]),
 
         // Edges.
-        ours("Gateway", ["Core", "Telemetry", "Policy", logging, .product(name: "NIOTLS", package: "swift-nio")] + nio),
+        ours("Gateway", ["Core", "Telemetry", "Policy", "Statistics", logging, .product(name: "NIOTLS", package: "swift-nio")] + nio),
         ours("EventLog", ["Core", "Telemetry", "KafkaClient", "BlockingExecutors", grdb, logging]),
         ours("Collectors", ["Core", "Telemetry", "Policy", "EventLog", "KafkaClient", "Compression", hummingbird, .product(name: "NIOCore", package: "swift-nio"), logging, lifecycle]),
         ours("StateStore", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "PostgresClient", crypto, logging], resources: [.embedInCode("Migrations")]),
@@ -128,7 +128,7 @@ let package = Package(
         tests("RolloutsTests", ["Rollouts", "Statistics", "StreamProcessing", "Policy", "Core"]),
         tests("RolloutComparisonTests", ["RolloutComparison", "Statistics", "Core"]),
         tests("ControlLoopTests", ["ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Policy", "Core"]),
-        tests("GatewayTests", ["Gateway", "Simulation", "Policy", "Telemetry", "Core", logging] + nio),
+        tests("GatewayTests", ["Gateway", "Simulation", "Policy", "Statistics", "Telemetry", "Core", logging] + nio),
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Analysis", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),

@@ -75,11 +75,11 @@ extension Exchange {
     private func finishCollected() {
         if let failure = UpstreamFailure.of(status: status) { return passFailure(failure) }
         let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in
-            try? AnswerScanner.scan(bytes, keepsContent: chat.asksJSON)
+            try? AnswerScanner.scan(bytes, keepsContent: keepsContent)
         }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
         record.note(facts)
-        record.check(facts)
+        check(facts)
         record.price(by: snapshot.prices, target)
         let cost = record.cost
         client.respondWhole(status, body: collected) { head in
@@ -98,6 +98,11 @@ extension Exchange {
         end(.upstreamError, status: status, error: failure.error)
     }
 
+    private func check(_ facts: AnswerFacts) {
+        record.check(facts, asksJSON: chat.asksJSON)
+        if isJudged { judgedAnswer = facts }
+    }
+
     private func startPassing() {
         phase = .passing
         passedBytes = collected.readableBytes
@@ -111,7 +116,7 @@ extension Exchange {
     func finishStream() {
         noteStreamed()
         let failed = events.facts.failed
-        if !failed { record.check(events.facts) }
+        if !failed { check(events.facts) }
         client.writeStream(events.rest(), chunked: true)
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
         client.endStream(length: nil)

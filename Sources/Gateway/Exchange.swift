@@ -21,6 +21,11 @@ final class Exchange: UpstreamUser {
     private(set) var target: Target
     private var fallbacks: ArraySlice<Target>
     private let mirror: RouteSelection.Mirror?
+    /// Whether this answer is to be compared with its copy's.
+    let isJudged: Bool
+    /// The whole answer, if it came and is to be compared.
+    var judgedAnswer: AnswerFacts?
+    var keepsContent: Bool { chat.asksJSON || isJudged }
     private var upstream: UpstreamConnection?
     private var retriedStale = false
     private var attemptStarted = NIODeadline.now()
@@ -81,6 +86,7 @@ final class Exchange: UpstreamUser {
         fallbacks = selection.fallbacks.prefix(loop.settings.fallbackLimit)
         timeouts = selection.timeouts
         mirror = selection.mirror
+        isJudged = selection.mirror != nil && loop.panel?.samples(assignment.id) == true
         workingSince = .now()
         totalDeadline = request.started + .milliseconds(Int64(timeouts.totalMs))
         record = RequestRecord(
@@ -136,7 +142,7 @@ final class Exchange: UpstreamUser {
         if workingSince == nil { workingSince = now }
         guard let pool = loop.pools[target.provider] else { return }
         let asksUsage = chat.stream && pool.endpoint.settings.includeUsage && chat.usage != .asked
-        events = SSEScanner(dropsUsage: asksUsage, keepsContent: chat.asksJSON)
+        events = SSEScanner(dropsUsage: asksUsage, keepsContent: keepsContent)
         let message = UpstreamRequest(
             endpoint: pool.endpoint, client: request.head, id: record.id, body: request.body, chat: chat,
             model: target.model, asksUsage: asksUsage)

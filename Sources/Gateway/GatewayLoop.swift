@@ -37,6 +37,9 @@ final class GatewayLoop {
     private(set) var pools: [String: UpstreamPool] = [:]
     private(set) var connections: [ClientConnection] = []
     var mirrors: [Mirror] = []
+    var judgeCalls: [JudgeCall] = []
+    /// Judges the answers of pairs, if a judge is configured.
+    var panel: JudgePanel?
     private(set) var draining = false
     private(set) var stopped = false
     private var drained: EventLoopPromise<Void>?
@@ -103,6 +106,7 @@ final class GatewayLoop {
             if connections[index].deadline <= now { connections[index].expired(now) }
         }
         forEachMirror { if $0.deadline <= now { $0.expired(now) } }
+        for call in judgeCalls where call.deadline <= now { call.expired() }
         for pool in pools.values { pool.sweep(now) }
         publish()
     }
@@ -122,6 +126,7 @@ final class GatewayLoop {
         draining = true
         drained = promise
         forEachMirror { $0.cut() }
+        for call in judgeCalls { call.cut() }
         for connection in connections { connection.drain() }
         finishDraining()
     }
@@ -137,6 +142,7 @@ final class GatewayLoop {
         for pool in pools.values { pool.closeIdle() }
         publish()
         pools = [:]
+        panel = nil
         stopped = true
         promise.succeed()
     }

@@ -18,6 +18,7 @@ package final class GatewayServer: Sendable {
     private let tls: NIOSSLContext?
     private let listener = Mutex<(any Channel)?>(nil)
     private let updating = Mutex(())
+    private let panel: JudgePanel?
 
     private struct Loop: Sendable {
         let eventLoop: any EventLoop
@@ -45,6 +46,20 @@ package final class GatewayServer: Sendable {
                     logger: logger, connectionLimit: share, report: report), eventLoop: eventLoop)
             return Loop(eventLoop: eventLoop, state: state, report: report)
         }
+        panel = Self.panel(settings.judge, sink: sink, logger: logger, first: loops.first)
+        if let panel {
+            for loop in loops { loop.eventLoop.execute { loop.state.value.panel = panel } }
+        }
+    }
+
+    /// One panel for all event loops, since there is one budget; the judge is asked from the first of them.
+    private static func panel(
+        _ judge: JudgeSettings?, sink: any RecordSink, logger: Logger, first: Loop?
+    ) -> JudgePanel? {
+        guard let judge, let first else { return nil }
+        let chat = ChatJudge(
+            loop: first.state, eventLoop: first.eventLoop, target: judge.target, timeoutMs: judge.timeoutMs)
+        return JudgePanel(settings: judge, judge: chat, sink: sink, logger: logger)
     }
 
     /// The port that is listened on, once started.
@@ -57,10 +72,14 @@ package final class GatewayServer: Sendable {
         loops.reduce(GatewayStatistics()) { sum, loop in sum + loop.report.statistics.withLock { $0 } }
     }
 
+    /// `nil` without a judge.
+    package var judgeStatistics: JudgeStatistics? { panel?.statistics }
+
     /// Serves by `snapshot` from now on; requests under way keep theirs.
     package func update(_ snapshot: GatewaySnapshot) {
         // The lock keeps two updates in the same order on every loop; requests never take it.
         updating.withLock { _ in
+            panel?.update(snapshot.prices)
             for loop in loops { loop.eventLoop.execute { loop.state.value.update(snapshot) } }
         }
     }
@@ -112,6 +131,7 @@ package final class GatewayServer: Sendable {
             return current
         }
         try? await channel?.close().get()
+        panel?.stop()
         let wait = TimeAmount(drain)
         let drained = loops.map { loop in
             let promise = loop.eventLoop.makePromise(of: Void.self)

@@ -16,6 +16,8 @@ package struct GatewaySettings: Sendable, Equatable {
     package var requireKeys = true
     /// How many of a policy's fallbacks one request may use.
     package var fallbackLimit = 1
+    /// Without one nothing is judged.
+    package var judge: JudgeSettings?
 
     package init() {}
 

@@ -33,6 +33,9 @@ final class Mirror: UpstreamUser, Slotted {
     private var collected = ByteBuffer()
     private var received = 0
     private var events = SSEScanner(dropsUsage: false)
+    /// The user's answer, if this one is to be compared with it.
+    private let judgedAgainst: AnswerFacts?
+    private var keepsContent: Bool { chat.asksJSON || judgedAgainst != nil }
 
     private enum Phase { case waiting, sent, collecting, streaming, passing, ended }
 
@@ -43,6 +46,7 @@ final class Mirror: UpstreamUser, Slotted {
         body = exchange.request.body
         chat = exchange.chat
         self.choice = choice
+        judgedAgainst = exchange.judgedAnswer
         record = Self.record(of: exchange.record, choice, exchange.loop)
     }
 
@@ -88,7 +92,7 @@ final class Mirror: UpstreamUser, Slotted {
         let message = UpstreamRequest(
             endpoint: pool.endpoint, client: client, id: record.id, body: body, chat: chat, model: choice.target.model,
             asksUsage: asksUsage, isCopy: true)
-        events = SSEScanner(dropsUsage: false, keepsContent: chat.asksJSON)
+        events = SSEScanner(dropsUsage: false, keepsContent: keepsContent)
         upstream = connection
         phase = .sent
         connection.send(message.head, message.rest, for: self)
@@ -162,19 +166,21 @@ final class Mirror: UpstreamUser, Slotted {
     private func finishCollected() {
         if let failure = UpstreamFailure.of(status: status)?.explained(by: collected) { return fail(failure) }
         let facts = collected.withUnsafeReadableBytes { bytes -> AnswerFacts? in
-            try? AnswerScanner.scan(bytes, keepsContent: chat.asksJSON)
+            try? AnswerScanner.scan(bytes, keepsContent: keepsContent)
         }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
         record.note(facts)
-        record.check(facts)
+        record.check(facts, asksJSON: chat.asksJSON)
         end(.complete, status: status, error: nil)
+        judge(facts)
     }
 
     private func finishStream() {
         let failed = events.facts.failed
         record.note(events.facts)
-        if !failed { record.check(events.facts) }
+        if !failed { record.check(events.facts, asksJSON: chat.asksJSON) }
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
+        if !failed { judge(events.facts) }
     }
 
     // MARK: The end
@@ -211,6 +217,13 @@ final class Mirror: UpstreamUser, Slotted {
         end(
             failure.outcome(begun: begun),
             status: seen ? status : failure.refusal(provider: record.provider ?? "").status, error: failure.error)
+    }
+
+    /// Has this answer compared with the user's; the record is there already, so that what is said of it finds it.
+    private func judge(_ facts: AnswerFacts) {
+        guard let answer = judgedAgainst, let original = record.shadowOf, let panel = loop.panel else { return }
+        let pair = JudgePair(original, answer, copy: record.id, facts, body: body, chat: chat)
+        if let pair { panel.offer(pair) } else { panel.skip(.unfit) }
     }
 
     private func end(_ outcome: Outcome, status: Int, error: ErrorClass?) {

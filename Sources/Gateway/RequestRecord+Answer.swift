@@ -17,12 +17,14 @@ extension RequestRecord {
     }
 
     /// What can be said of a whole answer without knowing what is good.
-    mutating func check(_ facts: AnswerFacts) {
+    ///
+    /// - Parameter asksJSON: whether the request asked for an answer in JSON.
+    mutating func check(_ facts: AnswerFacts, asksJSON: Bool) {
         var checks = Checks()
         checks.empty = !facts.hasContent && !facts.toolCalls
         checks.refusal = facts.refusal
         // A tool call's arguments and a refusal follow no response format.
-        if !facts.toolCalls, !facts.refusal {
+        if asksJSON, !facts.toolCalls, !facts.refusal {
             checks.schema = facts.content.map { $0.withUnsafeBytes(JSONCursor.isDocument) }
         }
         self.checks = checks

@@ -13,6 +13,14 @@ package enum Metric: String, CaseIterable, Sendable {
     case gatewayTableEpoch = "trimtab_gateway_routing_table_epoch"
     case gatewayTableAge = "trimtab_gateway_routing_table_age_seconds"
 
+    // MARK: Judge
+    case judgeVerdicts = "trimtab_judge_verdicts_total"
+    case judgeChecks = "trimtab_judge_checks_total"
+    case judgeSkipped = "trimtab_judge_skipped_pairs_total"
+    case judgeLength = "trimtab_judge_preferred_length_total"
+    case judgeSpend = "trimtab_judge_spend_usd_total"
+    case judgeSuspended = "trimtab_judge_suspended_state"
+
     // MARK: Event log
     case logAppended = "trimtab_log_appended_records_total"
     case logDropped = "trimtab_log_dropped_records_total"

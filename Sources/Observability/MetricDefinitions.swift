@@ -32,6 +32,15 @@ extension Metric {
             counter("copies", [], "Copies of requests for shadow rollouts that were not sent, for want of room.")
         case .gatewayTableEpoch: gauge("epoch", [], "Epoch of the routing table in force.")
         case .gatewayTableAge: gauge("seconds", [], "Time since the routing table was last confirmed.")
+        case .judgeVerdicts:
+            counter("pairs", [.version, .outcome], "Pairs of answers put to the judge, by what it said.")
+        case .judgeChecks:
+            counter("checks", [.version, .kind, .result], "Questions to the judge whose better answer was known.")
+        case .judgeSkipped: counter("pairs", [.reason], "Sampled pairs of answers that were not judged.")
+        case .judgeLength:
+            counter("pairs", [.kind], "Preferred answers that were longer or shorter than the other one.")
+        case .judgeSpend: counter("usd", [], "US dollars spent on the judge, checks included.")
+        case .judgeSuspended: gauge("state", [], "1 while the judge fails its checks and is not listened to.")
         case .logAppended: counter("records", [.kind], "Records appended to the local log.")
         case .logDropped: counter("records", [], "Records dropped because the local log was full or its disk failed.")
         case .logShipped: counter("records", [], "Records that Kafka acknowledged.")

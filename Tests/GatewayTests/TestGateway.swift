@@ -49,6 +49,7 @@ struct TestGateway {
         var trustRootsFile: String?
         var baseURL: String?
         var spare: Int?
+        var prices: [String: TokenPrice] = [:]
         var edit: @Sendable (inout Serving) -> Void = { _ in }
     }
 
@@ -107,7 +108,8 @@ struct TestGateway {
             route: serving.route, pointer: serving.pointer, stable: serving.stable, candidate: serving.candidate)
         let prices = PriceBook(
             id: "2026-01-01#1",
-            prices: ["main/model-a": TokenPrice(input: 1_000_000_000, output: 2_000_000_000)])
+            prices: ["main/model-a": TokenPrice(input: 1_000_000_000, output: 2_000_000_000)]
+                .merging(options.prices) { $1 })
         let key = VirtualKey(name: "tester", project: "alpha", digest: hasher.digest(Self.key), createdAt: 0)
         var revoked = VirtualKey(name: "old", digest: hasher.digest(Self.revokedKey), createdAt: 0)
         revoked.revokedAt = 5

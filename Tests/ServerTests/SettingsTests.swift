@@ -120,6 +120,16 @@ import Testing
             "gateway.tls.key_file is not set (config.yaml:2). Give both files"
         ),
         ("gateway:\n  tls: {key_file: a.pem}\n", "gateway.tls.certificate_file is not set (config.yaml:2)."),
+        (
+            "gateway:\n  judge: {target: nope/x}\n",
+            "gateway.judge.target (config.yaml:2) names a provider 'nope' that is not configured."
+        ),
+        ("gateway:\n  judge: {target: x}\n", "gateway.judge.target = 'x' (config.yaml:2) is not a model."),
+        ("gateway:\n  judge: {gold: /nowhere}\n", "gateway.judge.gold (config.yaml:2) cannot be read: '/nowhere'."),
+        (
+            "gateway:\n  judge: {control_share: 0.6, gold_share: 0.6}\n",
+            "gateway.judge.control_share (config.yaml:2) and gold_share are more than 1 together."
+        ),
         ("gateway:\n  default_route: a b\n", "gateway.default_route = 'a b' (config.yaml:2) is not a route name."),
         ("providers:\n  x:\n    base_url: host\n", "providers.x.base_url = 'host' (config.yaml:3) is not an address."),
         (
@@ -153,6 +163,25 @@ import Testing
         let error = try #require(throws: TrimtabError.self) { _ = try Settings(SettingsSource(yaml: yaml)) }
         #expect(error.description.contains(message), "\(error)")
         #expect(!error.remedy.isEmpty)
+    }
+
+    @Test func readsTheJudge() throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "gold-\(UUID()).jsonl")
+        defer { try? FileManager.default.removeItem(at: file) }
+        func judge(_ gold: String) throws -> JudgeSettings? {
+            try gold.write(to: file, atomically: true, encoding: .utf8)
+            let judge = "gateway: {judge: {target: p/m, budget_day_usd: 0.5, timeout_s: 2, gold: \"\(file.path)\"}}\n"
+            return try Settings(SettingsSource(yaml: judge + "providers: {p: {}}\n")).gateway.judge
+        }
+        let question = #"{"prompt": "1 + 1?", "better": "2", "worse": "3"}"#
+        let settings = try #require(try judge("\(question)\n\n\(question)\n"))
+        #expect(settings.target.modelKey == "p/m" && settings.budgetPerDay == NanoUSD(500_000_000))
+        #expect(settings.gold.map(\.better) == ["2", "2"] && settings.timeoutMs == 2_000 && settings.share == 0.1)
+        for (text, message) in [("", "has 0 questions"), ("\(question)\n{}\n", "has no question on line 2")] {
+            let error = try #require(throws: TrimtabError.self) { _ = try judge(text) }
+            #expect(error.description.contains(message), "\(error)")
+        }
+        #expect(try Settings(SettingsSource(yaml: "")).gateway.judge == nil)
     }
 
     @Test func unknownVariablesAndFlagsAreErrors() throws {

@@ -58,7 +58,7 @@ struct GatewayService: Service {
                 MetricSample(.gatewayConnections, Double(statistics.clientConnections)),
                 MetricSample(.gatewayMirrorsDropped, Double(statistics.mirrorsDropped)),
                 MetricSample(.gatewayTableEpoch, Double(gateway.servedEpoch)),
-            ]
+            ] + (gateway.judgeStatistics?.samples() ?? [])
         }
         try? await gracefulShutdown()
         await gateway.stop(drain: .seconds(drainSeconds))

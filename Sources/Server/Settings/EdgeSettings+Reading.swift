@@ -60,6 +60,7 @@ extension GatewaySettings {
                 remedy: "Give both files to serve TLS, or neither to serve plain HTTP.")
         }
         try tls.finish()
+        judge = try JudgeSettings.read(reader.section("judge"))
     }
 }
 

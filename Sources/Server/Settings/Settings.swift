@@ -65,6 +65,11 @@ package struct Settings: Sendable {
         try kafka.finish()
         collector = try CollectorSettings(reader.section("collector"), broker: eventLog.kafka.properties)
         providers = try reader.map("providers", template: "provider") { try ProviderSettings($0, id: $1) }
+        if let judge = gateway.judge, !providers.contains(where: { $0.id == judge.target.provider }) {
+            throw gatewayReader.wrong(
+                "judge.target", "names a provider '\(judge.target.provider)' that is not configured",
+                remedy: "Add it to providers, or name one of them.")
+        }
         prices = try Self.prices(reader)
         let known = providers
         routes = try reader.map("routes", template: "route") { try RouteSettings($0, name: $1, providers: known) }
