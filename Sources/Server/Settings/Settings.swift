@@ -66,8 +66,8 @@ package struct Settings: Sendable {
         collector = try CollectorSettings(reader.section("collector"), broker: eventLog.kafka.properties)
         providers = try reader.map("providers", template: "provider") { try ProviderSettings($0, id: $1) }
         if let judge = gateway.judge, !providers.contains(where: { $0.id == judge.target.provider }) {
-            throw gatewayReader.wrong(
-                "judge.target", "names a provider '\(judge.target.provider)' that is not configured",
+            throw try gatewayReader.section("judge").wrong(
+                "target", "names a provider '\(judge.target.provider)' that is not configured",
                 remedy: "Add it to providers, or name one of them.")
         }
         prices = try Self.prices(reader)
