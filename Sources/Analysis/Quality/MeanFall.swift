@@ -55,7 +55,7 @@ struct MeanFall: Codable, Sendable, Equatable {
 
     /// What is believed to have happened since the fall; `nil` while there is none. Of several bets the one that began
     /// last, since the others may still remember what was before.
-    var found: Run? { runs.filter { $0.logE >= Self.limit }.max { $0.since < $1.since } }
+    var found: Run? { runs.lazy.filter { $0.logE >= Self.limit }.max { $0.since < $1.since } }
 }
 
 extension Moments {

@@ -118,9 +118,9 @@ struct ShareRise: Codable, Sendable, Equatable {
 
     /// What is believed to have happened since the rise; `nil` while there is none.
     var found: Found? {
-        guard let border, let best = runs.filter({ $0.logE >= Self.limit }).max(by: { $0.since < $1.since }) else {
-            return nil
-        }
+        guard isFound, let border,
+            let best = runs.filter({ $0.logE >= Self.limit }).max(by: { $0.since < $1.since })
+        else { return nil }
         return Found(
             since: best.since, seen: Proportion(events: best.bad, trials: best.of), past: border.past,
             border: border.tolerated, confidence: 1 - exponential(-best.logE))
