@@ -8,12 +8,12 @@ enum AnalyzersBench: Benchmark {
     private static let splits: ClosedRange<UInt64> = 1...20
     private static let minutes = 30 * 24 * 60
 
-    static func run() async throws -> [Figure] { try benchmark() + pages() }
+    static func run() async throws -> [Figure] { try benchmark() + pages() + routes() + cost() }
 
     // MARK: Labelled series
 
     /// The Numenta Anomaly Benchmark: the threshold from half of the files, the score from the other half.
-    private static func benchmark() throws -> [Figure] {
+    static func benchmark() throws -> [Figure] {
         guard let folder = NABCorpus.folder else {
             print("labelled series skipped: no anomalies/combined_windows.json (set TRIMTAB_TEST_DATA)")
             return []
@@ -110,6 +110,68 @@ enum AnalyzersBench: Benchmark {
             if alarm(&detector, minute, false, &random) { alarms += 1 }
         }
         return (alarms, found)
+    }
+
+    // MARK: Whole routes
+
+    /// All analyzers over routes of one model: simulated months, and recorded arrivals and latencies.
+    static func routes() throws -> [Figure] {
+        let months = RolloutBench.runs(100)
+        print("| route | findings in 30 days: critical, warning | faults found in 3 minutes, of |")
+        print("|---|---|---|")
+        var simulated = RouteStudy(), recorded = RouteStudy(), days = 0.0
+        for seed in 1...UInt64(months) {
+            let traffic = RouteTraffic.simulated(swing: seed % 2 == 0 ? 0 : 0.5)
+            simulated.run(traffic, minutes: minutes, faultsFrom: 2_880 + Int(seed) * 7, every: 3_001, seed: seed)
+        }
+        show("simulated", simulated, days: Double(30 * months))
+        for (index, one) in try RecordedTraffic.all().enumerated() {
+            let length = max(one.traffic.course.count, 3 * 1_440)
+            var study = RouteStudy()
+            study.run(one.traffic, minutes: length, faultsFrom: 1_440, every: 487, seed: UInt64(index + 1))
+            show(one.name, study, days: Double(length) / 1_440)
+            recorded.add(study)
+            days += Double(length) / 1_440
+        }
+        let inMonths = Double(months)
+        var figures = [
+            Figure(
+                name: "analyzers.route_pages", value: Double(simulated.critical) / inMonths,
+                unit: "critical findings a simulated route and 30 days, all series together"),
+            Figure(
+                name: "analyzers.route_warnings", value: Double(simulated.warnings) / inMonths,
+                unit: "warnings a simulated route and 30 days, all series together"),
+            Figure(
+                name: "analyzers.route_recall", value: 100 * simulated.leastRecall,
+                unit: "% in 3 minutes, worst fault, simulated (goal 95)"),
+        ]
+        if recorded.tried > 0 {
+            show("all recorded", recorded, days: days)
+            figures += [
+                Figure(
+                    name: "analyzers.recorded_pages", value: Double(recorded.critical) * 30 / days,
+                    unit: "critical findings a recorded route and 30 days, all series together"),
+                Figure(
+                    name: "analyzers.recorded_recall", value: 100 * recorded.leastRecall,
+                    unit: "% in 3 minutes, worst fault, recorded (goal 95)"),
+            ]
+        }
+        return figures
+    }
+
+    private static func show(_ name: String, _ study: RouteStudy, days: Double) {
+        let scale = 30 / days
+        let findings = "\(text(Double(study.critical) * scale)), \(text(Double(study.warnings) * scale))"
+        print("| \(name) | \(findings) | \(study.tried): \(study.recall) |")
+        for (code, count) in study.opened.sorted(by: { $0.key < $1.key }) { print("  \(code): \(count)") }
+    }
+
+    static func cost() -> [Figure] {
+        let keys = KeyMinutes.routes * KeyMinutes.models
+        return [
+            Figure(
+                name: "analyzers.minute_of_\(keys)_keys_s", value: KeyMinutes.seconds(), unit: "s on one core (goal 1)")
+        ]
     }
 
     private static func text(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }

@@ -75,6 +75,8 @@ extension CountWatch {
 extension TrafficWatch {
     /// Share of the expected requests below which they are gone.
     private static let gone = 0.05
+    /// And below which they are few.
+    private static let few = 0.25
 
     mutating func rateStatement(_ telling: Telling) -> Observation? {
         guard let now = rate.incident else { return unusualStatement(telling) }
@@ -82,7 +84,7 @@ extension TrafficWatch {
         let expected = before * now.span.exposure, counted = now.span.values.sum
         guard expected > 0 else { return nil }
         let isGone = !now.isRise && now.recent < Self.gone * before
-        let severity = rate.raise(isGone ? .critical : now.isRise ? .info : .warning)
+        let severity = rate.raise(isGone ? .critical : now.recent < Self.few * before ? .warning : .info)
         // Of a Poisson count, by the square root that steadies its variance.
         let root = (counted + 0.375).squareRoot(), z = normalQuantile(0.975) / 2
         let lower = max(0, root - z), upper = root + z

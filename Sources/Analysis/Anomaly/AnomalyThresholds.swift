@@ -22,8 +22,8 @@ extension Threshold {
 
 /// How much evidence is enough, when many series are looked at every minute.
 struct AlarmLimit {
-    /// Minutes over which a false alarm is to be as rare as said: thirty days.
-    private static let horizon = 43_200.0
+    /// Minutes over which a false alarm is to be as rare as said: an hour. That is a bound, and far from what happens.
+    private static let horizon = 60.0
     /// Natural logarithm of the evidence that is enough for one series by itself.
     let single: Double
     let confidence: Double

@@ -3,15 +3,13 @@ import Statistics
 
 /// Whether events have become more or fewer for their number of trials: failures of requests, requests of a minute.
 ///
-/// Likelihood ratios of Poisson counts, which hold for binomial ones too, divided by how much more the counts vary than
-/// such do. Until much is known, the rate is taken to be as high, or as low, as it may well be.
+/// Likelihood ratios of negative binomial counts: of Poisson ones, which hold for binomial ones too, whose rate swings by
+/// itself as much as it did so far. Until much is known, the rate is taken to be as high, or as low, as it may well be.
 struct CountWatch: Codable, Sendable, Equatable {
     /// Rates that are looked for, as multiples of the rate before.
     private static let higher = SIMD4<Double>(1.5, 2, 4, 20)
     private static let lower = SIMD4<Double>(0.7, 0.5, 0.25, 0.02)
-    private static let logHigher = SIMD4<Double>(0.405_465, 0.693_147, 1.386_294, 2.995_732)
-    private static let logLower = SIMD4<Double>(-0.356_675, -0.693_147, -1.386_294, -3.912_023)
-    /// Points that the dispersion looks back on.
+    /// Points that the swing looks back on.
     private static let memory = 1_000.0
     /// Standard deviations from which on a count moves the rate no further (Huber, 1964).
     private static let limit = 4.0
@@ -23,8 +21,8 @@ struct CountWatch: Codable, Sendable, Equatable {
     private var events = 0.0
     private var trials = 0.0
     private var points = 0.0
-    /// Variance of the counts as a multiple of a Poisson count's.
-    private var dispersion = 1.0
+    /// Squared coefficient of variation of the rate itself: what the counts vary more than Poisson ones.
+    private var swing = 0.0
     private var rise = ChangeEvidence()
     private var fall = ChangeEvidence()
     private var enough = EvidenceLimit()
@@ -57,23 +55,40 @@ struct CountWatch: Codable, Sendable, Equatable {
             let high = (events + error + 1) / trials, low = max(0, events - error) / trials
             let most = max(high, usual?.upperBound ?? 0) * exposure
             let least = min(low, usual?.lowerBound ?? low) * exposure
-            let variance = max(1, 1.1 * dispersion), one = SIMD4<Double>(repeating: 1)
             rise.add(
-                (count * Self.logHigher - most * (Self.higher - one)) / variance, value: count, exposure: exposure,
-                reference: rate, at: ms, limit: limit)
+                ratios(count, expected: most, Self.higher), value: count, exposure: exposure, reference: rate, at: ms,
+                limit: limit)
             fall.add(
-                (count * Self.logLower + least * (one - Self.lower)) / variance, value: count, exposure: exposure,
-                reference: max(low, usual?.lowerBound ?? 0), at: ms, limit: limit)
+                ratios(count, expected: least, Self.lower), value: count, exposure: exposure,
+                reference: min(rate, usual?.lowerBound ?? rate), at: ms, limit: limit)
             enough.watch(evidence, limit: limit)
-            let mean = rate * exposure, apart = count - mean
-            points = min(points + 1, Self.memory)
-            let square = min(apart * apart / max(mean, 0.25), 9 * max(1, dispersion))
-            dispersion += (square - dispersion) / (points + 20)
-            let room = Self.limit * (variance * max(mean, 0.25)).squareRoot() + 1
+            let mean = rate * exposure
+            let room = Self.limit * (mean + swing * mean * mean).squareRoot() + 1
             bounded = max(mean - room, min(mean + room, count))
+            learnSwing(bounded - mean, mean)
         }
         events = events * fading + bounded
         trials = trials * fading + exposure
+    }
+
+    /// Natural logarithms of the likelihood ratios of multiples of what is expected.
+    private func ratios(_ count: Double, expected: Double, _ multiples: SIMD4<Double>) -> SIMD4<Double> {
+        let shape = 1 / max(swing, 1e-6)
+        var ratios = SIMD4<Double>(repeating: 0)
+        for lane in 0..<4 {
+            let multiple = multiples[lane]
+            ratios[lane] =
+                count * log(multiple) - (count + shape) * log1p(expected * (multiple - 1) / (shape + expected))
+        }
+        return ratios
+    }
+
+    /// By the method of moments; a count is worth the more for it the higher it was expected to be.
+    private mutating func learnSwing(_ apart: Double, _ mean: Double) {
+        guard mean > 0 else { return }
+        points = min(points + 1, Self.memory)
+        let worth = mean / (mean + 10)
+        swing = max(0, swing + worth * ((apart * apart - mean) / (mean * mean) - swing) / points)
     }
 
     /// - Parameter isGreat: of the rate before and the one since; whether the change is worth telling.

@@ -1,5 +1,3 @@
-import Foundation
-
 /// All that watches one series of one model: course, level, swings and slow drift.
 struct SeriesWatch: Codable, Sendable, Equatable {
     /// Requests that make a point: quiet minutes are put together until there are so many, an hour at most.
@@ -37,8 +35,7 @@ struct SeriesWatch: Codable, Sendable, Equatable {
         let point = sum / requests
         level.add(point, requests: requests, at: ms, usual: detector?.usual(at: ms), limit: limit)
         if let detector {
-            // An hour is one look, so fewer looks share the chance of a false alarm.
-            slow.add(point, at: ms, weekMean: detector.weekMean(at:), limit: limit - log(60), least: least)
+            slow.add(point, at: ms, weekMean: detector.weekMean(at:), limit: limit, least: least)
         }
         let judgement = detector?.add(point, at: ms, learnsSeason: level.incident == nil)
         if let judgement, judgement.isAlarm, judgement.aspect != .shift { unusual = judgement }

@@ -13,12 +13,12 @@ struct NABCorpus {
     }
     var series: [Series]
 
-    /// Of the test data (`TRIMTAB_TEST_DATA`, default `../shared`); `nil` where it is not there.
-    static let folder: String? = {
-        let root = ProcessInfo.processInfo.environment["TRIMTAB_TEST_DATA"] ?? "../shared"
-        let folder = root + "/data/anomalies"
-        return FileManager.default.fileExists(atPath: folder + "/combined_windows.json") ? folder : nil
+    /// The test data (`TRIMTAB_TEST_DATA`, default `../shared`); `nil` where it is not there.
+    static let dataFolder: String? = {
+        let folder = (ProcessInfo.processInfo.environment["TRIMTAB_TEST_DATA"] ?? "../shared") + "/data"
+        return FileManager.default.fileExists(atPath: folder + "/anomalies/combined_windows.json") ? folder : nil
     }()
+    static let folder = dataFolder.map { $0 + "/anomalies" }
 
     /// In the order of their names; a row that cannot be read is left out.
     init(folder: String) throws {
