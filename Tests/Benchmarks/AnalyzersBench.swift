@@ -8,7 +8,9 @@ enum AnalyzersBench: Benchmark {
     private static let splits: ClosedRange<UInt64> = 1...20
     private static let minutes = 30 * 24 * 60
 
-    static func run() async throws -> [Figure] { try benchmark() + pages() + routes() + cost() }
+    static func run() async throws -> [Figure] {
+        try benchmark() + pages() + routes() + MonthStudy.run() + cost()
+    }
 
     // MARK: Labelled series
 
