@@ -147,7 +147,7 @@ enum AnalyzersBench: Benchmark {
                 name: "analyzers.route_recall", value: 100 * simulated.leastRecall,
                 unit: "% in 3 minutes, worst fault, simulated (goal 95)"),
         ]
-        if recorded.tried > 0 {
+        if !recorded.tried.isEmpty {
             show("all recorded", recorded, days: days)
             figures += [
                 Figure(
@@ -164,7 +164,7 @@ enum AnalyzersBench: Benchmark {
     private static func show(_ name: String, _ study: RouteStudy, days: Double) {
         let scale = 30 / days
         let findings = "\(text(Double(study.critical) * scale)), \(text(Double(study.warnings) * scale))"
-        print("| \(name) | \(findings) | \(study.tried): \(study.recall) |")
+        print("| \(name) | \(findings) | \(study.tried[.outage] ?? 0): \(study.recall) |")
         for (code, count) in study.opened.sorted(by: { $0.key < $1.key }) { print("  \(code): \(count)") }
     }
 

@@ -70,9 +70,13 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
         case .slowLatency: Self.logarithm(aggregate.latency.quantile(0.95), aggregate.latency.count)
         case .ttft: Self.logarithm(aggregate.ttft.quantile(0.5), aggregate.ttft.count)
         case .cost: Self.logarithm(aggregate.cost.mean.map { $0 / 1e9 }, aggregate.cost.n)
-        case .tokens: Self.logarithm(aggregate.outputTokens.mean, aggregate.outputTokens.n)
-        case .speed: nil
+        case .tokens: Self.logarithm(aggregate.outputTokens)
+        case .speed: Self.logarithm(aggregate[.speed].moments)
         }
+    }
+
+    private static func logarithm(_ moments: Moments) -> (log: Double, requests: Double)? {
+        logarithm(moments.mean, moments.n)
     }
 
     private static func logarithm(_ value: Double?, _ requests: Int64) -> (log: Double, requests: Double)? {

@@ -15,9 +15,7 @@ struct RouteStudy {
     var warnings = 0
     /// Found in time, and tried.
     var found: [RouteTraffic.Fault: Int] = [:]
-    var tried = 0
-    /// Minutes until a fault was found, of those that were at all within ten.
-    var minutes: [RouteTraffic.Fault: Int] = [:]
+    var tried: [RouteTraffic.Fault: Int] = [:]
 
     /// - Parameters:
     ///   - from: minute of the first; the faults are tried every `every` minutes after it.
@@ -40,22 +38,21 @@ struct RouteStudy {
         _ traffic: RouteTraffic, _ index: Int, _ analysis: RouteAnalysis, _ generator: SplitMix64
     ) {
         // A fault without telemetry or requests is none to be found, and one that stands is no new one.
-        guard traffic.expected(index..<index + 10) != nil,
+        guard
             (traffic.expected(index..<index + Self.inTime) ?? 0) >= Self.leastRequests,
             !analysis.book.open.contains(where: { $0.severity > .info })
         else { return }
-        tried += 1
         let context = RouteContext(route: "simulated")
         for fault in RouteTraffic.Fault.allCases {
+            // Where minutes are empty every hour, traffic that is gone looks like that.
+            if fault == .trafficGone, traffic.isOnAndOff { continue }
+            tried[fault, default: 0] += 1
             var random = generator, copy = analysis
-            for minute in 0..<10 {
-                _ = copy.observe(traffic.minute(index + minute, fault, &random), context, using: &random)
-                let isShown = copy.book.open.contains { $0.severity > .info && fault.isShown(by: $0.code) }
-                guard isShown else { continue }
-                if minute < Self.inTime { found[fault, default: 0] += 1 }
-                minutes[fault, default: 0] += minute + 1
-                break
+            for minute in index..<index + Self.inTime {
+                _ = copy.observe(traffic.minute(minute, fault, &random), context, using: &random)
             }
+            let isShown = copy.book.open.contains { $0.severity > .info && fault.isShown(by: $0.code) }
+            if isShown { found[fault, default: 0] += 1 }
         }
     }
 
@@ -64,20 +61,23 @@ struct RouteStudy {
         critical += other.critical
         warnings += other.warnings
         found.merge(other.found, uniquingKeysWith: +)
-        tried += other.tried
-        minutes.merge(other.minutes, uniquingKeysWith: +)
+        tried.merge(other.tried, uniquingKeysWith: +)
     }
 
     /// The fault found least often in time, 0...1.
     var leastRecall: Double {
-        RouteTraffic.Fault.allCases.map { Double(found[$0] ?? 0) / Double(max(1, tried)) }.min() ?? 0
+        RouteTraffic.Fault.allCases.filter { tried[$0] != nil }.map(share).min() ?? 0
+    }
+
+    private func share(_ fault: RouteTraffic.Fault) -> Double {
+        Double(found[fault] ?? 0) / Double(max(1, tried[fault] ?? 0))
     }
 
     /// `outage 100 %, …` of what was found in time.
     var recall: String {
         RouteTraffic.Fault.allCases.map { fault in
-            let share = 100 * Double(found[fault] ?? 0) / Double(max(1, tried))
-            return "\(fault.rawValue) \((share * 10).rounded() / 10) %"
+            tried[fault] == nil
+                ? "\(fault.rawValue) not tried" : "\(fault.rawValue) \((share(fault) * 1_000).rounded() / 10) %"
         }.joined(separator: ", ")
     }
 }

@@ -53,6 +53,9 @@ struct RouteTraffic: Sendable {
     private static let costs = table(sigma: 1.2).map { ($0 * 1e6).rounded() }
     private static let lengths = table(sigma: 0.7).map { ($0 * 200).rounded() }
 
+    /// A twentieth of its minutes are empty.
+    var isOnAndOff: Bool { course.count { ($0 ?? .infinity) < 1 } * 20 >= course.count }
+
     /// Requests that are to be expected in these minutes; `nil` where telemetry is missing in one.
     func expected(_ minutes: Range<Int>) -> Double? {
         var sum = 0.0
@@ -85,19 +88,24 @@ struct RouteTraffic: Sendable {
         all.failures = (0..<requests).reduce(0) { sum, _ in sum + (random.unit() < share ? 1 : 0) }
         if all.failures > 0 { all.errors = [.server: all.failures] }
         let slower = fault == .latencyTimes5 ? 5.0 : 1, dearer = fault == .costTimes2 ? 2.0 : 1
-        var latency = Measure(), ttft = Measure(), cost = Measure(), tokens = Measure()
+        var latency = Measure(), ttft = Measure(), cost = Measure(), tokens = Measure(), speed = Measure()
         for _ in 0..<requests - all.failures {
             let bits = random.next()
             let time = times[Int((bits & 0xFFFF) * UInt64(times.count) >> 16)]
             latency.add(slower * time.latency, sketched: true)
             ttft.add(slower * time.ttft, sketched: true)
             cost.add(dearer * Self.costs[Int(bits >> 16 & 4_095)], sketched: false)
-            tokens.add(Self.lengths[Int(bits >> 28 & 4_095)], sketched: false)
+            let length = Self.lengths[Int(bits >> 28 & 4_095)]
+            tokens.add(length, sketched: false)
+            if time.latency > time.ttft {
+                speed.add(1_000 * length / (slower * (time.latency - time.ttft)), sketched: false)
+            }
         }
         all[.latency] = latency
         all[.ttft] = ttft
         all[.cost] = cost
         all[.outputTokens] = tokens
+        all[.speed] = speed
         return all
     }
 }

@@ -1,0 +1,1 @@
+../Benchmarks/NAB/NABScore.swift
