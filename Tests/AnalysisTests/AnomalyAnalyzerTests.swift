@@ -81,7 +81,7 @@ struct AnomalyAnalyzerTests {
                 continue
             }
             #expect(last.confidence >= 0.99)
-            #expect(last.magnitude.lower < last.magnitude.estimate && last.magnitude.estimate < last.magnitude.upper)
+            #expect(last.magnitude.lower < last.magnitude.estimate && last.magnitude.estimate <= last.magnitude.upper)
         }
     }
 

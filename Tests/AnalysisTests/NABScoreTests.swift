@@ -48,7 +48,8 @@ struct NABScoreTests {
     }
 
     @Test func bestThresholdKeepsWhatFindsAndLeavesWhatDoesNot() {
-        let scores = (0..<100).map { [60: 0.9, 30: 0.6, 40: 0.5][$0] ?? 0 }
+        let alarms: [Int: Double] = [60: 0.9, 30: 0.6, 40: 0.5]
+        let scores = (0..<100).map { alarms[$0] ?? 0 }
         let files = [NABFile(scores: scores, windows: [60...79], profile: .standard)]
         #expect(files.bestThreshold == 0.75)
     }

@@ -47,7 +47,7 @@ extension CountWatch {
         guard let now = incident else { return nil }
         let failed = Proportion(events: Int64(now.span.values.sum), trials: Int64(now.span.exposure))
         guard let share = failed.rate else { return nil }
-        let critical = now.isRise && share >= telling.settings[.criticalErrors]
+        let critical = now.isRise && max(share, now.recent) >= telling.settings[.criticalErrors]
         let severity = raise(now.isRise ? (critical ? .critical : .warning) : .info)
         let span = telling.since(now.span.since), before = now.span.reference
         var evidence = [

@@ -6,6 +6,9 @@ import Statistics
 /// begun; a quarter of the greatest, which is below their mean, is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors", 2023): without a change it needs on
 /// average as many points to reach a value as that value is high, however often one looks.
 struct ChangeEvidence: Codable, Sendable, Equatable {
+    /// A share of the evidence.
+    private static let little = 0.25
+
     /// Natural logarithms.
     private var sums = SIMD4<Double>(repeating: 0)
     /// What came since the evidence rose; `nil` while there is none.
@@ -31,9 +34,13 @@ struct ChangeEvidence: Codable, Sendable, Equatable {
         _ ratios: SIMD4<Double>, value: Double, exposure: Double = 1, reference: Double, at ms: Int64, limit: Double
     ) {
         let most = SIMD4(repeating: 0.7 * limit), none = SIMD4<Double>(repeating: 0)
+        let before = sums.max()
         sums = pointwiseMin(pointwiseMax(sums + pointwiseMin(ratios, most), none), 3 * most)
-        guard sums.max() > 1 else { return span = nil }
-        var now = span ?? Span(since: ms, reference: reference)
+        let after = sums.max()
+        guard after > 1 else { return span = nil }
+        // What came before most of the evidence was hardly part of the change.
+        let known = before < Self.little * after ? nil : span
+        var now = known ?? Span(since: ms, reference: reference)
         now.values.add(value)
         now.exposure += exposure
         span = now
