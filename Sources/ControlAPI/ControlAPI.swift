@@ -19,7 +19,7 @@ package protocol FeedbackSink: Sendable {
 
 /// The REST interface, the console, health and metrics, on one port.
 package struct ControlAPI: Sendable {
-    package typealias Store = ControlStore & AdminStore
+    package typealias Store = ControlStore & AdminStore & AnalysisStore
 
     let store: any Store
     let commands: any CommandHandling
@@ -45,6 +45,12 @@ package struct ControlAPI: Sendable {
         package var append: (@Sendable (LogEvent) -> Void)?
         /// Rehearses a route and keeps the score; `nil` in a process that does not.
         package var rehearse: (@Sendable (RouteName, _ actor: String) async throws -> RehearsalReport)?
+        /// Runs the analyzers over the past of a route; `nil` in a process that does not.
+        package var analyze:
+            (
+                @Sendable (RouteName, Range<Int64>, _ choices: [String: AnalyzerChoices], _ warmUpMs: Int64) async throws
+                    -> Backtest
+            )?
         /// Milliseconds since the epoch.
         package var now: @Sendable () -> Int64
 

@@ -17,7 +17,6 @@ package struct ControlLoop: Sendable {
 
 package struct ControlSettings: Sendable, Equatable {
     package var decisions = DecisionSettings()
-    package var analysis = AnalysisSettings()
     /// The plan of every rollout; its goal is set by who starts it.
     package var plan = RolloutPlan()
     /// Rollouts that may run at once, over all routes.
@@ -42,10 +41,6 @@ package struct LoopInputs: Sendable {
     package var panes: [EvidencePane] = []
     /// Statistics of the look-back span; `nil` when a decision is not due.
     package var statistics: [TargetStatistics]?
-    /// Statistics of the latest and the earlier part of the span, for the analyzers.
-    package var recent: [TargetStatistics] = []
-    package var earlier: [TargetStatistics] = []
-    package var recentWindow = Window(start: 0, end: 0)
     package var prices = PriceBook()
     /// The last decision made for the route: the same answer is not written again.
     package var lastDecision: Decision?
@@ -58,31 +53,12 @@ package struct LoopInputs: Sendable {
 }
 
 extension ControlLoop {
-    /// One step of one route: fold evidence and act on it first, then analyze and decide.
+    /// One step of one route: acts on the evidence of its rollout, or decides on the next.
     package func step(
         _ state: RouteState, _ inputs: LoopInputs, now: Int64, using generator: inout some RandomNumberGenerator
     ) -> [ControlEffect] {
-        if let rollout = state.rollout {
-            return advance(rollout, of: state, panes: inputs.panes, now: now, using: &generator)
-                + analyze(state, inputs, now: now, using: &generator)
-        }
-        return analyze(state, inputs, now: now, using: &generator)
-            + decide(state, inputs, now: now, using: &generator)
-    }
-
-    private func analyze(
-        _ state: RouteState, _ inputs: LoopInputs, now: Int64, using generator: inout some RandomNumberGenerator
-    ) -> [ControlEffect] {
-        guard inputs.statistics != nil else { return [] }
-        let objective = state.route.objective
-        let input = AnalysisInput(
-            route: state.route.name.description, window: inputs.recentWindow, current: inputs.recent,
-            previous: inputs.earlier,
-            objective: AnalysisInput.Limits(
-                latencyP95Ms: objective.latency.p95Ms, ttftP95Ms: objective.latency.ttftP95Ms,
-                qualityFloor: objective.quality.floor, budgetDayUSD: objective.cost.budgetDayUSD))
-        let findings = Analysis.analyze(input, settings: settings.analysis, now: now, using: &generator)
-        return findings.isEmpty ? [] : [.saveFindings(findings)]
+        guard let rollout = state.rollout else { return decide(state, inputs, now: now, using: &generator) }
+        return advance(rollout, of: state, panes: inputs.panes, now: now, using: &generator)
     }
 
     func audit(

@@ -3,7 +3,6 @@ package import Core
 package import Decisions
 package import Policy
 package import Rollouts
-package import Statistics
 package import StreamProcessing
 
 /// What the loop and the control API keep. PostgreSQL implements it, and memory does for the virtual clock;
@@ -47,7 +46,6 @@ package protocol ControlStore: Sendable {
     func decision(_ id: UUIDv7) async throws -> Decision?
     func rollouts(_ query: PageQuery) async throws -> [Rollout]
     func rollout(_ id: UUIDv7) async throws -> Rollout?
-    func findings(_ query: PageQuery) async throws -> [Finding]
     func audit(_ query: PageQuery) async throws -> [AuditEntry]
 
     // MARK: Rehearsals
@@ -62,7 +60,7 @@ package protocol ControlStore: Sendable {
 /// One page, newest first: entries of `route` (all if `nil`) with an id below `before`.
 package struct PageQuery: Sendable {
     package var route: RouteName?
-    /// Status (decisions), phase name (rollouts), code (findings) or action (audit); `nil` is any.
+    /// Status (decisions), phase name (rollouts), or action (audit); `nil` is any.
     package var state: String?
     package var before: UUIDv7?
     /// 1...500.
@@ -86,22 +84,6 @@ package struct WindowQuery: Sendable {
         self.route = route
         self.range = range
         self.limit = limit
-    }
-}
-
-/// One window of one key over all partitions.
-package struct MergedWindow: Sendable, Equatable {
-    package var window: Window
-    package var key: WindowKey
-    package var aggregate: WindowAggregate
-    /// By feedback name.
-    package var feedback: [String: Moments]
-
-    package init(window: Window, key: WindowKey, aggregate: WindowAggregate, feedback: [String: Moments]) {
-        self.window = window
-        self.key = key
-        self.aggregate = aggregate
-        self.feedback = feedback
     }
 }
 

@@ -10,18 +10,19 @@ extension InMemoryControlStore {
     // MARK: Fed by the stream
 
     /// Keeps what one checkpoint emitted. A later pane replaces the earlier.
-    package func add(results: [WindowResult], feedback deltas: [FeedbackDelta], panes added: [EvidencePane]) {
+    ///
+    /// - Parameter watermark: of all live traffic after it; `nil` leaves it.
+    package func add(
+        results: [WindowResult], feedback deltas: [FeedbackDelta], panes added: [EvidencePane], watermark: Int64? = nil
+    ) {
+        self.watermark = watermark ?? self.watermark
         for result in results {
-            guard result.key.window == WindowDefinition.requests, let route = RouteName(result.key.route) else {
-                continue
-            }
+            guard let route = RouteName(result.key.route) else { continue }
             partials[route, default: [:]][
                 PartialID(window: result.window, key: result.key, partition: result.partition)] = result
         }
         for delta in deltas {
-            guard delta.key.window == WindowDefinition.requests, let route = RouteName(delta.key.route) else {
-                continue
-            }
+            guard let route = RouteName(delta.key.route) else { continue }
             feedback[route, default: [:]][WindowID(window: delta.window, key: delta.key), default: [:]][
                 delta.name, default: Moments()
             ].merge(delta.values)
@@ -39,7 +40,7 @@ extension InMemoryControlStore {
     package func statistics(route: RouteName, in range: Range<Int64>) -> [TargetStatistics] {
         var latency: [String: (DDSketch, DDSketch)] = [:]
         var rows: [String: TargetStatistics] = [:]
-        for window in merged(route, range) where !window.key.modelKey.isEmpty {
+        for window in requests(route, range) where !window.key.modelKey.isEmpty {
             let key = window.key.modelKey
             var row = rows[key] ?? TargetStatistics(route: route.description, modelKey: key)
             row.add(window.aggregate)
@@ -56,21 +57,26 @@ extension InMemoryControlStore {
     }
 
     package func windows(_ query: WindowQuery) -> [MergedWindow] {
-        Array(merged(query.route, query.range).suffix(query.limit))
+        Array(requests(query.route, query.range).suffix(query.limit))
     }
 
-    private func merged(_ route: RouteName, _ range: Range<Int64>) -> [MergedWindow] {
+    private func requests(_ route: RouteName, _ range: Range<Int64>) -> [MergedWindow] {
+        merged(route) { $0.key.window == WindowDefinition.requests && range.contains($0.window.start) }
+    }
+
+    func merged(_ route: RouteName, where isWanted: (WindowID) -> Bool) -> [MergedWindow] {
         var found: [WindowID: MergedWindow] = [:]
         func entry(_ id: WindowID) -> MergedWindow {
             found[id] ?? MergedWindow(window: id.window, key: id.key, aggregate: WindowAggregate(), feedback: [:])
         }
-        for (id, result) in partials[route] ?? [:] where range.contains(id.window.start) {
+        for (id, result) in partials[route] ?? [:] {
             let name = WindowID(window: id.window, key: id.key)
+            guard isWanted(name) else { continue }
             var window = entry(name)
             window.aggregate.merge(result.aggregate)
             found[name] = window
         }
-        for (id, names) in feedback[route] ?? [:] where range.contains(id.window.start) {
+        for (id, names) in feedback[route] ?? [:] where isWanted(id) {
             var window = entry(id)
             window.feedback.merge(names) { $1 }
             found[id] = window
@@ -90,9 +96,6 @@ extension InMemoryControlStore {
         page(rollouts.values, query, id: \.id, route: { $0.route }, state: { $0.phase.name })
     }
     package func rollout(_ id: UUIDv7) -> Rollout? { rollouts[id] }
-    package func findings(_ query: PageQuery) -> [Finding] {
-        page(records.values.flatMap(\.findings), query, id: \.id, route: { RouteName($0.route) }, state: { $0.code })
-    }
     package func audit(_ query: PageQuery) -> [AuditEntry] {
         page(auditEntries, query, id: \.id, route: { $0.route }, state: { $0.action })
     }

@@ -12,7 +12,8 @@ package actor InMemoryControlStore: ControlStore {
         var route: Route
         var pointer: RoutePointer
         var policies: [RoutingPolicy]
-        var findings: [Finding] = []
+        var findings: [UUIDv7: Finding] = [:]
+        var analysis: StoredAnalysis?
         /// Oldest first.
         var rehearsals: [RehearsalReport] = []
     }
@@ -31,6 +32,7 @@ package actor InMemoryControlStore: ControlStore {
     var panes: [UUIDv7: [EvidencePane]] = [:]
     var partials: [RouteName: [PartialID: WindowResult]] = [:]
     var feedback: [RouteName: [WindowID: [String: Moments]]] = [:]
+    var watermark: Int64?
     var book = PriceBook()
     // Administration, in InMemoryControlStore+Admin.swift.
     var virtualKeys: [String: VirtualKey] = [:]
@@ -96,26 +98,16 @@ package actor InMemoryControlStore: ControlStore {
         case .saveDecision(let decision):
             decisions[decision.id] = decision
             tell(.decision, route, decision.id.description)
-        case .saveFindings(let findings):
-            let replaced = Set(findings.map { FindingID($0) })
-            records[route]?.findings.removeAll { replaced.contains(FindingID($0)) }
-            records[route]?.findings += findings
-            tell(.finding, route, "")
+        case .saveFinding(let change):
+            records[route]?.findings[change.finding.id] = change.finding
+            tell(.finding, route, change.finding.id.description)
+        case .saveAnalysis(let analysis): records[route]?.analysis = analysis
         case .setBaseline(let version):
             epoch += 1
             records[route]?.route.baseline = version
             records[route]?.pointer.epoch = epoch
             tell(.route, route, route.description)
         case .audit(let entry): auditEntries.append(entry)
-        }
-    }
-
-    private struct FindingID: Hashable {
-        var code: String
-        var modelKey: String?
-        init(_ finding: Finding) {
-            code = finding.code
-            modelKey = finding.modelKey
         }
     }
 

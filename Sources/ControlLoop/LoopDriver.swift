@@ -2,7 +2,6 @@ package import Core
 import Decisions
 import Policy
 package import Rollouts
-import StreamProcessing
 
 /// Feeds the pure loop from a store: reads what a step needs, runs it under the route's lock, writes its effects.
 /// The server's timer and the virtual clock both call `tick`; only the leader does.
@@ -11,8 +10,6 @@ package struct LoopDriver: Sendable {
     package var store: any ControlStore
     /// Between two decisions of a route, milliseconds.
     package let decisionIntervalMs: Int64
-    /// The span that the analyzers call recent, milliseconds.
-    package let recentMs: Int64
     /// Told of everything the loop sees and does, for metrics.
     package var observe: @Sendable (LoopNews) -> Void = { _ in }
     private var nextDecision: [RouteName: Int64] = [:]
@@ -23,11 +20,10 @@ package struct LoopDriver: Sendable {
     /// Rejected proposals that are remembered.
     private static let rejectionLimit = 20
 
-    package init(loop: ControlLoop, store: any ControlStore, decisionIntervalMs: Int64, recentMs: Int64) {
+    package init(loop: ControlLoop, store: any ControlStore, decisionIntervalMs: Int64) {
         self.loop = loop
         self.store = store
         self.decisionIntervalMs = decisionIntervalMs
-        self.recentMs = recentMs
     }
 
     /// One look at every route. A route that fails does not keep the others waiting; the first error is thrown at the end.
@@ -103,9 +99,6 @@ package struct LoopDriver: Sendable {
     private func addStatistics(to inputs: inout LoopInputs, route: RouteName, now: Int64) async throws {
         let start = now - loop.settings.decisions.lookbackMs
         inputs.statistics = try await store.statistics(route: route, in: start..<now)
-        inputs.recent = try await store.statistics(route: route, in: (now - recentMs)..<now)
-        inputs.earlier = try await store.statistics(route: route, in: start..<max(start, now - recentMs))
-        inputs.recentWindow = Window(start: now - recentMs, end: now)
         inputs.prices = try await store.prices()
         inputs.running = try await running()
         inputs.lastDecision = try await store.decisions(PageQuery(route: route, limit: 1)).first

@@ -52,8 +52,10 @@ package enum ControlEffect: Sendable, Equatable {
     /// Moves `lease_until` on without a new epoch.
     case renewLease(until: Int64)
     case saveDecision(Decision)
-    /// The route's current findings, replacing those of the same route, code and model.
-    case saveFindings([Finding])
+    /// Insert or replace by id.
+    case saveFinding(FindingBook.Change)
+    /// Replace what the analyzers know of the route.
+    case saveAnalysis(StoredAnalysis)
     case setBaseline(Int)
     case audit(AuditEntry)
 }

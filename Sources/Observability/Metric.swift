@@ -56,6 +56,13 @@ package enum Metric: String, CaseIterable, Sendable {
     case rollbackDuration = "trimtab_control_rollback_duration_seconds"
     case rolloutWeight = "trimtab_control_rollout_weight_ratio"
 
+    // MARK: Analysis
+    case findingsOpen = "trimtab_analysis_open_findings"
+    case findingsOpened = "trimtab_analysis_findings_total"
+    case analysisLag = "trimtab_analysis_lag_seconds"
+    case analysisDuration = "trimtab_analysis_duration_seconds"
+    case analysisFailures = "trimtab_analysis_failures_total"
+
     // MARK: Control API
     case apiRequests = "trimtab_api_requests_total"
     case apiDuration = "trimtab_api_request_duration_seconds"
@@ -74,7 +81,7 @@ package enum Metric: String, CaseIterable, Sendable {
 
     /// A label's name. Values come from closed lists wherever there is one, and are bounded everywhere.
     package enum Label: String, Sendable, CaseIterable {
-        case arm, code, kind, method, outcome, partition, provider, reason, result, route, status, version
+        case analyzer, arm, code, kind, method, outcome, partition, provider, reason, result, route, severity, status, version
         /// A declared window's name.
         case window
 

@@ -77,6 +77,11 @@ extension Metric {
                 "Time from the end of a rollout without promotion until its candidate's weight was 0 on every gateway that "
                     + "said so.")
         case .rolloutWeight: gauge("ratio", [.route], "The candidate's share of traffic, 0 without a rollout.")
+        case .findingsOpen: gauge("findings", [.route, .severity], "Findings that stand.")
+        case .findingsOpened: counter("findings", [.route, .analyzer, .code], "Findings that opened.")
+        case .analysisLag: gauge("seconds", [.route], "How far what is analyzed lies behind the clock.")
+        case .analysisDuration: histogram(Self.workBounds, [], "Time to analyze what is new on all routes.")
+        case .analysisFailures: counter("failures", [.route], "Times that a route could not be analyzed.")
         case .apiRequests: counter("requests", [.method, .status], "Control API requests, by class of status.")
         case .apiDuration: histogram(Self.workBounds, [.method], "Time to answer a control API request.")
         case .apiEventStreams: gauge("streams", [], "Open event streams.")

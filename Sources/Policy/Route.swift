@@ -17,6 +17,8 @@ package struct Route: Codable, Sendable, Equatable {
     package var holdout = 0.01
     package var exploration = Exploration()
     package var guardrails = Guardrails()
+    /// What differs here from the configuration of the analyzers, by analyzer.
+    package var analyzers: [String: AnalyzerChoices] = [:]
 
     package init(name: RouteName) { self.name = name }
 
@@ -33,6 +35,7 @@ package struct Route: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case name, project, objective, baseline, allowed, sticky, autonomy, holdout, exploration, guardrails
+        case analyzers
         case badBelow = "bad_below"
     }
 }
@@ -51,6 +54,7 @@ extension Route {
         holdout = try c.decodeIfPresent(Double.self, forKey: .holdout) ?? holdout
         exploration = try c.decodeIfPresent(Exploration.self, forKey: .exploration) ?? exploration
         guardrails = try c.decodeIfPresent(Guardrails.self, forKey: .guardrails) ?? guardrails
+        analyzers = try c.decodeIfPresent([String: AnalyzerChoices].self, forKey: .analyzers) ?? analyzers
     }
 }
 

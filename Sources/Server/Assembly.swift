@@ -25,6 +25,7 @@ package final class Assembly: Sendable {
     let pool: PostgresPool
     let store: PostgresControlStore
     let driver: LoopDriver
+    let analysis: AnalysisDriver
     let rehearsals: Rehearsals
     let metrics = MetricRegistry()
     let gateway: GatewayServer?
@@ -54,9 +55,13 @@ package final class Assembly: Sendable {
         rehearsals = Rehearsals(store: store, control: settings.control)
         var driver = LoopDriver(
             loop: ControlLoop(settings: settings.control.loop), store: store,
-            decisionIntervalMs: settings.control.decisionIntervalMs, recentMs: settings.control.recentMs)
+            decisionIntervalMs: settings.control.decisionIntervalMs)
         driver.observe = { [metrics] in $0.record(in: metrics) }
         self.driver = driver
+        var analysis = AnalysisDriver(
+            settings: settings.control.analyzers, store: store, windowMs: settings.stream.processing.windowMs)
+        analysis.observe = { [metrics] in $0.record(in: metrics) }
+        self.analysis = analysis
         metrics.collect(ProcessMetrics.collector(version: Build.version))
         guard roles.contains(.gateway) else {
             (log, gateway, collector) = (nil, nil, nil)
@@ -83,7 +88,7 @@ package final class Assembly: Sendable {
         if roles.contains(.control) {
             services.append(
                 ControlLeader(
-                    driver: driver,
+                    driver: driver, analysis: analysis,
                     lock: LeaderLock(
                         postgres, holder: settings.localLog.gatewayID,
                         silenceMs: max(30_000, 4 * settings.control.tickMs)),
@@ -150,6 +155,11 @@ package final class Assembly: Sendable {
             metrics.observe(.apiDuration, seconds, [.method: method])
         }
         hooks.checks = readinessChecks()
+        if roles.contains(.control) {
+            hooks.analyze = { [analysis] route, range, choices, warmUp in
+                try await analysis.backtest(route, in: range, choices: choices, warmUpMs: warmUp)
+            }
+        }
         hooks.rehearse = { [rehearsals] route, actor in try await rehearsals.rehearse(route, by: actor) }
         if let log { hooks.append = { log.append($0) } }
         if let log, settings.eventLog.kind == .embedded {

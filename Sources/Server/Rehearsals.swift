@@ -13,6 +13,9 @@ package actor Rehearsals {
     private nonisolated let executor = ThreadExecutor(name: "rehearsal")
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
+    /// The part of the look-back span that the present rate of requests is taken from: one in so many.
+    private static let rateShare: Int64 = 10
+
     private let store: PostgresControlStore
     private let control: ControlRoleSettings
     private var isRunning = false
@@ -65,8 +68,9 @@ package actor Rehearsals {
         if let given { return given }
         let past = now - control.loop.decisions.lookbackMs..<now
         let statistics = try await store.statistics(route: stable.route, in: past)
-        let recent = try await store.statistics(route: stable.route, in: now - control.recentMs..<now)
-        let rate = Double(recent.reduce(0) { $0 + $1.requests }) / Double(control.recentMs) * 1000
+        let recentMs = control.loop.decisions.lookbackMs / Self.rateShare
+        let recent = try await store.statistics(route: stable.route, in: now - recentMs..<now)
+        let rate = Double(recent.reduce(0) { $0 + $1.requests }) / Double(recentMs) * 1000
         return RehearsalTraffic(statistics, serving: stable, ratePerS: rate > 0 ? rate : nil)
     }
 }

@@ -111,7 +111,6 @@ package enum Simulate {
         } else {
             settings = VirtualSettings(scenario, control: control.loop)
             settings.decisionIntervalMs = control.decisionIntervalMs
-            settings.recentMs = control.recentMs
             settings.seed = seed
         }
         let start = ContinuousClock.now

@@ -23,8 +23,8 @@ extension PostgresConnection {
         case .saveDecision(let decision):
             try await save(decision)
             try await notify(Change(kind: .decision, route: route, id: decision.id.description))
-        case .saveFindings(let findings):
-            for finding in findings { try await save(finding) }
+        case .saveFinding(let change): try await save(change.finding)
+        case .saveAnalysis(let analysis): try await save(analysis, of: route)
         case .setBaseline(let version):
             try await query(
                 "UPDATE routes SET document = jsonb_set(document, '{baseline}', to_jsonb($2::int)) WHERE name = $1",
@@ -102,21 +102,6 @@ extension PostgresConnection {
                 decision.id, decision.route, decision.at, decision.status.rawValue,
                 try StoredDocument.encode(decision),
             ])
-    }
-
-    private func save(_ finding: Finding) async throws {
-        try await query(
-            """
-            INSERT INTO findings (id, route, code, model_key, severity, at, document) VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (route, code, model_key) DO UPDATE SET id = EXCLUDED.id, severity = EXCLUDED.severity,
-                at = EXCLUDED.at, document = EXCLUDED.document
-            """,
-            [
-                finding.id, finding.route, finding.code, finding.modelKey ?? "", finding.severity.rawValue, finding.at,
-                try StoredDocument.encode(finding),
-            ])
-        try await notify(
-            Change(kind: .finding, route: RouteName(finding.route), id: finding.id.description))
     }
 
     func insert(_ entry: AuditEntry) async throws {

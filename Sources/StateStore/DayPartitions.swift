@@ -66,6 +66,10 @@ package final class DayPartitions: Sendable {
                         SELECT p.ctid FROM evidence_panes p LEFT JOIN rollouts r ON r.id = p.rollout
                         WHERE r.id IS NULL OR r.ended_at < $1 LIMIT $2))
                     """,
+                    """
+                    DELETE FROM findings WHERE ctid = ANY (ARRAY(
+                        SELECT ctid FROM findings WHERE status = 'closed' AND closed_at < $1 LIMIT $2))
+                    """,
                     "DELETE FROM gateways WHERE ctid = ANY (ARRAY(SELECT ctid FROM gateways WHERE seen_at < $1 LIMIT $2))",
                 ] {
                     while try await connection.query(sql, [oldest, Self.deleteLimit]).affected == Self.deleteLimit {}

@@ -41,6 +41,7 @@ package struct Migration: Sendable {
         Migration(6, "rollouts", PackageResources._006_rollouts_sql),
         Migration(7, "evidence", PackageResources._007_evidence_sql),
         Migration(8, "rehearsals", PackageResources._008_rehearsals_sql),
+        Migration(9, "analysis", PackageResources._009_analysis_sql),
     ]
 }
 

@@ -1,4 +1,3 @@
-package import Analysis
 package import ControlLoop
 package import Core
 package import Decisions
@@ -20,10 +19,6 @@ extension PostgresControlStore {
 
     package func rollout(_ id: UUIDv7) async throws -> Rollout? {
         try await rows("SELECT document FROM rollouts WHERE id = $1", [id]) { try $0.document(Rollout.self) }.first
-    }
-
-    package func findings(_ query: PageQuery) async throws -> [Finding] {
-        try await page(query, of: "findings", state: "code") { try $0.document() }
     }
 
     package func audit(_ query: PageQuery) async throws -> [AuditEntry] {

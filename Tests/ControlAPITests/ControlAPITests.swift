@@ -1,3 +1,4 @@
+import Analysis
 import ControlAPI
 import ControlLoop
 import Core

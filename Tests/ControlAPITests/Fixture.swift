@@ -194,10 +194,12 @@ enum Fixture {
 
     static func finding() -> Finding {
         Finding(
-            id: id(2), at: start + 290_000, analyzer: .cost, code: "cost.cheaper_target", route: routeID,
-            modelKey: "sim/cheap-1", statement: "sim/cheap-1 would cost 92 % less than sim/strong-1 on this traffic.",
-            severity: .warning, confidence: 0.99, magnitude: Interval(estimate: 0.92, lower: 0.9, upper: 0.93),
-            window: Window(start: start, end: start + 290_000), evidence: ["requests": 2_400], objective: .cost)
+            Observation(
+                .cost, "cost.dearer_model", .model("sim/strong-1"),
+                "sim/cheap-1 would cost 92 % less than sim/strong-1 on this traffic.", severity: .warning,
+                confidence: 0.99, magnitude: Interval(estimate: 0.92, lower: 0.9, upper: 0.93),
+                window: Window(start: start, end: start + 290_000), evidence: ["requests": 2_400], objective: .cost,
+                action: "Let the loop try sim/cheap-1."), id: id(2), route: routeID, at: start + 290_000)
     }
 
     /// 5 s windows; the candidate's share rises from five minutes on.

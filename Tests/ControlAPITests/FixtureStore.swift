@@ -8,7 +8,7 @@ import StreamProcessing
 import Synchronization
 
 /// Holds what a test puts there; every write is kept as it is asked for.
-final class FixtureStore: ControlStore, AdminStore {
+final class FixtureStore: ControlStore, AdminStore, AnalysisStore {
     struct Content {
         var states: [RouteName: RouteState] = [:]
         var policies: [RouteName: [RoutingPolicy]] = [:]
@@ -107,9 +107,21 @@ final class FixtureStore: ControlStore, AdminStore {
         }
     }
     func rollout(_ id: UUIDv7) async throws -> Rollout? { content.withLock { $0.rollouts.first { $0.id == id } } }
-    func findings(_ query: PageQuery) async throws -> [Finding] {
-        page(content.withLock { $0.findings }, query, id: \.id) { query.state == nil || $0.code == query.state }
+    func measuredThrough() async throws -> Int64? { nil }
+    func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws -> [MergedWindow] {
+        []
     }
+    func analysis(of route: RouteName) async throws -> StoredAnalysis? { nil }
+    func findings(_ query: FindingQuery) async throws -> [Finding] {
+        let pages = PageQuery(before: query.before, limit: query.limit)
+        return page(content.withLock { $0.findings }, pages, id: \.id) { finding in
+            (query.analyzer == nil || finding.analyzer == query.analyzer)
+                && (query.code == nil || finding.code == query.code)
+                && (query.status == nil || finding.status == query.status)
+                && (query.severity == nil || finding.severity == query.severity)
+        }
+    }
+    func finding(_ id: UUIDv7) async throws -> Finding? { content.withLock { $0.findings.first { $0.id == id } } }
     func audit(_ query: PageQuery) async throws -> [AuditEntry] {
         page(content.withLock { $0.audit }, query, id: \.id) { query.state == nil || $0.action == query.state }
     }

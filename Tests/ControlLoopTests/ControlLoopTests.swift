@@ -28,7 +28,7 @@ struct World {
         settings.decisions.cooldownMs = 60_000
         settings.catalog = [Target(provider: "sim", model: "strong"), Target(provider: "sim", model: "cheap")]
         driver = LoopDriver(
-            loop: ControlLoop(settings: settings), store: store, decisionIntervalMs: 1_000, recentMs: 5_000)
+            loop: ControlLoop(settings: settings), store: store, decisionIntervalMs: 1_000)
         var document = Route(name: route)
         document.autonomy = autonomy
         document.allowed = ["sim/*"]
@@ -244,7 +244,7 @@ struct World {
         var settings = world.driver.loop.settings
         settings.plan.freeze = try [#require(FreezeWindow("Thu 00:00 - Thu 00:01"))]
         let frozen = LoopDriver(
-            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000, recentMs: 5_000)
+            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000)
         let refusal = await #expect(throws: TrimtabError.self) {
             try await frozen.handle(.approve(decision: id), route: world.route, by: "ann", now: 20_000, seed: 2)
         }

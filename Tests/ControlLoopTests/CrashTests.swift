@@ -224,7 +224,6 @@ final class InterruptedStore: ControlStore {
     func decision(_ id: UUIDv7) async throws -> Decision? { try await access { await inner.decision(id) } }
     func rollouts(_ query: PageQuery) async throws -> [Rollout] { try await access { await inner.rollouts(query) } }
     func rollout(_ id: UUIDv7) async throws -> Rollout? { try await access { await inner.rollout(id) } }
-    func findings(_ query: PageQuery) async throws -> [Finding] { try await access { await inner.findings(query) } }
     func audit(_ query: PageQuery) async throws -> [AuditEntry] { try await access { await inner.audit(query) } }
     func keep(_ report: RehearsalReport, by actor: String) async throws {
         try await access { try await inner.keep(report, by: actor) }

@@ -161,13 +161,13 @@ import Testing
         var settings = world.driver.loop.settings
         settings.plan.freeze = try [#require(FreezeWindow("Thu 00:00 - Thu 01:00"))]
         world.driver = LoopDriver(
-            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000, recentMs: 5_000)
+            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000)
         let frozen = await #expect(throws: TrimtabError.self) { _ = try await start(.canary, in: world) }
         #expect(frozen?.summary.contains("rollouts.freeze") == true)
         settings.plan.freeze = []
         settings.maxActive = 0
         world.driver = LoopDriver(
-            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000, recentMs: 5_000)
+            loop: ControlLoop(settings: settings), store: world.store, decisionIntervalMs: 1_000)
         let full = await #expect(throws: TrimtabError.self) { _ = try await start(.canary, in: world) }
         #expect(full?.summary.contains("rollouts.max_active") == true)
     }

@@ -136,7 +136,7 @@ struct ModelRoute {
                 pointer.epoch = state.pointer.epoch + 1
                 state.pointer = pointer
             case .renewLease(let until): state.pointer.leaseUntil = until
-            case .savePolicy, .saveDecision, .saveFindings, .setBaseline, .audit: break
+            case .savePolicy, .saveDecision, .saveFinding, .saveAnalysis, .setBaseline, .audit: break
             }
         }
     }

@@ -67,7 +67,6 @@ struct ControlStoreContractTests {
         let (store, name) = try await withRoute(kind)
         var ids = IDs()
         let (rollout, decision) = (try Sample.rollout(ids.next()), try Sample.decision(ids.next(), status: .proposed))
-        let findings = [Sample.finding(ids.next()), Sample.finding(ids.next(), model: nil)]
         var candidate = try Sample.policy("gpt-4o-mini")
         candidate.version = 2
         let result = try await store.update(name) { [candidate] state in
@@ -83,7 +82,7 @@ struct ControlStoreContractTests {
             return (
                 [
                     .savePolicy(candidate), .saveRollout(rollout), .setPointer(pointer), .saveDecision(decision),
-                    .saveFindings(findings), .setBaseline(1), .renewLease(until: 99),
+                    .setBaseline(1), .renewLease(until: 99),
                 ], state.latestVersion
             )
         }
@@ -97,7 +96,6 @@ struct ControlStoreContractTests {
         #expect(state.baseline?.version == 1)
         #expect(state.rollout == rollout)
         #expect(state.proposal == decision)
-        #expect(try await store.findings(PageQuery()).map(\.id) == Array(findings.map(\.id).reversed()))
         #expect(try await store.decision(decision.id) == decision)
         #expect(try await store.rollout(rollout.id) == rollout)
     }
@@ -178,18 +176,6 @@ struct ControlStoreContractTests {
         #expect(seen == decisions.map(\.id).reversed())
         #expect(try await store.decisions(PageQuery(state: "rejected")).map(\.id) == [decisions[3].id])
         #expect(try await store.decisions(PageQuery(route: "other".routeName)).isEmpty)
-    }
-
-    @Test(arguments: Kind.allCases)
-    func aNewFindingReplacesTheOldOneOfItsKind(kind: Kind) async throws {
-        let (store, name) = try await withRoute(kind)
-        var ids = IDs()
-        let (old, other, new) = (
-            Sample.finding(ids.next()), Sample.finding(ids.next(), code: "cost.spike"), Sample.finding(ids.next())
-        )
-        try await store.update(name) { _ in ([.saveFindings([old, other])], ()) }
-        try await store.update(name) { _ in ([.saveFindings([new])], ()) }
-        #expect(try await store.findings(PageQuery()) == [new, other])
     }
 
     @Test(arguments: Kind.allCases)

@@ -30,8 +30,7 @@ struct DeletionTests {
 
     private static func driver(_ store: PostgresControlStore) -> LoopDriver {
         LoopDriver(
-            loop: ControlLoop(settings: ControlSettings(engine: "test")), store: store, decisionIntervalMs: 60_000,
-            recentMs: 60_000)
+            loop: ControlLoop(settings: ControlSettings(engine: "test")), store: store, decisionIntervalMs: 60_000)
     }
 
     /// The API has no way to remove a policy. The database has, and keeps the two that serve.

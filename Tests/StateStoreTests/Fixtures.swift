@@ -76,9 +76,11 @@ enum Sample {
 
     static func finding(_ id: UUIDv7, code: String = "cost.rise", model: String? = "openai/gpt-4o") -> Finding {
         Finding(
-            id: id, at: now, analyzer: .cost, code: code, route: "support", modelKey: model, statement: "Dearer.",
-            severity: .warning, confidence: 0.97, magnitude: Interval(estimate: 0.2, lower: 0.1, upper: 0.3),
-            window: Window(start: now - 60_000, end: now), evidence: ["ratio": 1.2], objective: .cost)
+            Observation(
+                .cost, code, model.map { .model($0) } ?? .route, "Dearer.", severity: .warning, confidence: 0.97,
+                magnitude: Interval(estimate: 0.2, lower: 0.1, upper: 0.3),
+                window: Window(start: now - 60_000, end: now), evidence: ["ratio": 1.2], objective: .cost), id: id,
+            route: "support", at: now)
     }
 
     static func key(model: String = "openai/gpt-4o", arm: Arm = .stable) -> WindowKey {

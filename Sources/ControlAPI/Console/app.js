@@ -147,7 +147,7 @@ async function refresh(parts) {
       data.list = (await get(`decisions?route=${route}&limit=20`)).items;
       data.decision = await newestWithEstimates(data.list);
     },
-    findings: async () => { data.findings = (await get(`findings?route=${route}&limit=20`)).items; },
+    findings: async () => { data.findings = (await get(`findings?route=${route}&status=open&limit=20`)).items; },
   };
   // A rollout's evidence grows with the traffic, without a change of its own.
   if (parts.has("windows") && data.rollouts?.some((rollout) => rollout.active)) parts.add("rollouts");

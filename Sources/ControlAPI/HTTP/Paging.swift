@@ -43,7 +43,7 @@ extension Call {
 
     /// A page of what the store keeps by id, newest first.
     func page<Item, View>(
-        state: String?, id: (Item) -> UUIDv7, view: (Item) -> View,
+        state: String? = nil, id: (Item) -> UUIDv7, view: (Item) -> View,
         fetch: (PageQuery) async throws -> [Item]
     ) async throws -> Page<View> {
         let limit = try limit()
@@ -84,6 +84,10 @@ extension Call {
     func choice(_ name: String, _ allowed: [String]) throws -> String? {
         guard let text = query[name], !allowed.contains(text) else { return query[name] }
         throw Violation("?\(name)", "'\(text)' is not one of \(allowed.joined(separator: ", ")).")
+    }
+
+    func choice<Value: RawRepresentable & CaseIterable>(_ name: String) throws -> Value? where Value.RawValue == String {
+        try choice(name, Value.allCases.map(\.rawValue)).flatMap(Value.init)
     }
 
     /// A whole number of the query.

@@ -1,4 +1,3 @@
-import Analysis
 import ControlLoop
 import Core
 import Hummingbird
@@ -9,15 +8,6 @@ import Telemetry
 
 extension ControlAPI {
     static let measurementEndpoints: [Endpoint] = [
-        Endpoint(
-            "GET", "/api/v1/findings", .viewer, "Lists findings, newest first.",
-            query: ["route", "code", "limit", "cursor"]
-        ) { api, call in
-            let page = try await call.page(state: call.query["code"], id: \Finding.id, view: { $0 }) {
-                try await api.store.findings($0)
-            }
-            return Answer.json(page)
-        },
         Endpoint(
             "GET", "/api/v1/windows", .viewer,
             "What was measured: of one route over time, in steps, by policy version and arm, or results of a declared window.",

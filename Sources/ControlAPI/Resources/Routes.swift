@@ -1,3 +1,4 @@
+import Analysis
 import ControlLoop
 import Core
 import Decisions
@@ -40,6 +41,9 @@ extension ControlAPI {
         let name = try call.route()
         let body = try call.decode(RouteBody.self)
         var errors = body.route.violations()
+        if let (place, words) = AnalyzerSettings.problem(in: body.route.analyzers) {
+            errors.append(.init("/analyzers/" + place.replacing(".", with: "/"), words))
+        }
         if body.route.name != name {
             errors.append(.init("/name", "'\(body.route.name)' is not the route '\(name)' of the address."))
         }

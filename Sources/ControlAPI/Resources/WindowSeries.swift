@@ -1,3 +1,4 @@
+import Analysis
 import ControlLoop
 import Core
 import Statistics

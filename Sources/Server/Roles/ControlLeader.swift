@@ -10,6 +10,7 @@ import Synchronization
 /// Ticks the loop while this process holds the leader's lock; others stand by.
 struct ControlLeader: Service {
     let driver: LoopDriver
+    let analysis: AnalysisDriver
     let lock: LeaderLock
     let store: PostgresControlStore
     let partitions: DayPartitions
@@ -20,6 +21,7 @@ struct ControlLeader: Service {
     let logger: Logger
 
     private static let maintenanceMs: Int64 = 600_000
+    private static let analysisMs: Int64 = 1_000
 
     func run() async throws {
         let leading = Leading()
@@ -27,6 +29,7 @@ struct ControlLeader: Service {
             await withTaskGroup { group in
                 group.addTask { await lead(leading) }
                 group.addTask { await maintain(leading) }
+                group.addTask { await analyze(leading) }
             }
         }
         metrics.set(.controlLeader, 0)
@@ -37,7 +40,7 @@ struct ControlLeader: Service {
     private func maintain(_ leading: Leading) async {
         while !Task.isCancelled {
             do {
-                guard leading.now else {
+                guard leading.epoch != nil else {
                     try await Task.sleep(for: .seconds(1))
                     continue
                 }
@@ -54,6 +57,38 @@ struct ControlLeader: Service {
         }
     }
 
+    /// Looks for findings, beside the loop: a rollback must not wait for them.
+    private func analyze(_ leading: Leading) async {
+        var analysis = analysis
+        var epoch: Int64?
+        var outage = OutageLog()
+        while !Task.isCancelled {
+            do {
+                try await Task.sleep(for: .milliseconds(Self.analysisMs))
+                guard let leads = leading.epoch else { continue }
+                if leads != epoch {
+                    // What was known when this process led before may be old.
+                    analysis = self.analysis
+                    analysis.store = store.fenced(by: "control", epoch: leads)
+                    epoch = leads
+                }
+                let now = currentMilliseconds()
+                let start = ContinuousClock.now
+                try await analysis.tick(now: now, seed: UInt64(bitPattern: now))
+                metrics.observe(.analysisDuration, (ContinuousClock.now - start) / .seconds(1))
+                if let ms = outage.worked(at: currentMilliseconds()) {
+                    logger.notice("The analyzers work again", metadata: ["after_ms": "\(ms)"])
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                if outage.failed(at: currentMilliseconds()) {
+                    logger.warning("Analysis failed", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
     private func lead(_ leading: Leading) async {
         var driver = driver
         var outage = OutageLog()
@@ -61,7 +96,7 @@ struct ControlLeader: Service {
             do {
                 let epoch = try await lock.lead()
                 metrics.set(.controlLeader, epoch == nil ? 0 : 1)
-                leading.now = epoch != nil
+                leading.epoch = epoch
                 if let epoch {
                     let now = currentMilliseconds()
                     let start = ContinuousClock.now
@@ -77,7 +112,7 @@ struct ControlLeader: Service {
                 return
             } catch {
                 metrics.set(.controlLeader, 0)
-                leading.now = false
+                leading.epoch = nil
                 if outage.failed(at: currentMilliseconds()) {
                     logger.warning("Control loop step failed", metadata: ["error": "\(error)"])
                 }
@@ -87,11 +122,11 @@ struct ControlLeader: Service {
     }
 }
 
-/// Whether this process leads, told by the loop to the maintenance beside it.
+/// Whether this process leads, and by which epoch, told by the loop to what runs beside it.
 private final class Leading: Sendable {
-    private let held = Mutex(false)
+    private let held = Mutex<Int64?>(nil)
 
-    var now: Bool {
+    var epoch: Int64? {
         get { held.withLock { $0 } }
         set { held.withLock { $0 = newValue } }
     }

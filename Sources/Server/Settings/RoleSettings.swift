@@ -1,3 +1,4 @@
+package import Analysis
 package import ControlLoop
 import Core
 import Decisions
@@ -63,7 +64,7 @@ package struct ControlRoleSettings: Sendable {
     package var loop: ControlSettings
     package var tickMs: Int64
     package var decisionIntervalMs: Int64
-    package var recentMs: Int64
+    package var analyzers: AnalyzerSettings
 
     init(_ reader: SettingsReader) throws {
         loop = ControlSettings(engine: DecisionEngine.name)
@@ -88,8 +89,7 @@ package struct ControlRoleSettings: Sendable {
         loop.plan = try RolloutPlan(rollouts)
         try rollouts.finish()
         let analyzers = try reader.section("analyzers")
-        recentMs = try analyzers.seconds(
-            "recent_s", defaultMs: 300_000, 5...86_400, "The span that is compared with the time before it.")
+        self.analyzers = try AnalyzerSettings(analyzers)
         try analyzers.finish()
     }
 }

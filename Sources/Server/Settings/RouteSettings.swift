@@ -30,6 +30,9 @@ package struct RouteSettings: Sendable, Equatable {
         try exploration.finish()
         route.objective = try Self.objective(reader.section("objective"))
         route.guardrails = try Self.guardrails(reader.section("guardrails"))
+        let analyzers = try reader.section("analyzers")
+        route.analyzers = try [String: AnalyzerChoices](analyzers)
+        try analyzers.finish()
         self.route = route
         let targets = try reader.list(
             "targets", default: [], "Targets of the first policy, provider/model; the first one serves.")

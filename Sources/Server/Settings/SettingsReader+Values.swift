@@ -42,8 +42,12 @@ extension SettingsReader {
     }
 
     func bool(_ key: String, default fallback: Bool, _ summary: String) throws -> Bool {
-        let value = try parse(key, "true or false") { ["true": true, "false": false][$0] } ?? fallback
-        note(key, "boolean", "\(fallback)", "", summary, secret: false, value: "\(value)")
+        try optionalBool(key, shownDefault: fallback, summary) ?? fallback
+    }
+
+    func optionalBool(_ key: String, shownDefault: Bool, _ summary: String) throws -> Bool? {
+        let value = try parse(key, "true or false") { ["true": true, "false": false][$0] }
+        note(key, "boolean", "\(shownDefault)", "", summary, secret: false, value: "\(value ?? shownDefault)")
         return value
     }
 

@@ -19,7 +19,6 @@ package struct VirtualSettings: Sendable {
     package var stream = StreamSettings()
     package var control: ControlSettings
     package var decisionIntervalMs: Int64 = 60_000
-    package var recentMs: Int64 = 300_000
     package var partitions = 1
     /// Between a checkpoint with its look at the evidence and the next; milliseconds of virtual time.
     package var tickMs: Int64 = 1_000
@@ -83,7 +82,6 @@ extension VirtualSettings {
         settings.tickMs = 5_000
         settings.stream.windowMs = 600_000
         settings.decisionIntervalMs = 600_000
-        settings.recentMs = 3_600_000
         return settings
     }
 }

@@ -44,8 +44,7 @@ package struct VirtualWorld {
         control.requireRehearsal = false
         control.catalog = settings.models.map { Target(modelKey: $0.key) }
         driver = LoopDriver(
-            loop: ControlLoop(settings: control), store: store, decisionIntervalMs: settings.decisionIntervalMs,
-            recentMs: settings.recentMs)
+            loop: ControlLoop(settings: control), store: store, decisionIntervalMs: settings.decisionIntervalMs)
         var seeds = SplitMix64(seed: settings.seed)
         workload = Workload(
             arrivals: settings.arrivals, prompts: settings.prompts, shape: settings.traffic, seed: seeds.next())

@@ -1,0 +1,129 @@
+package import Analysis
+package import Core
+import Foundation
+import Policy
+import StreamProcessing
+
+/// Feeds the analyzers of all routes from a store, minute by minute, and writes down what they find.
+///
+/// What they know is held here and stored now and then; after a restart, or when another process leads, they go on from
+/// what is stored, and come to the same findings. Only the leader does this.
+package struct AnalysisDriver: Sendable {
+    package let settings: AnalyzerSettings
+    package var store: any ControlStore & AnalysisStore
+    /// Told of every route's new findings, for metrics.
+    package var observe: @Sendable (AnalysisNews) -> Void = { _ in }
+    let reader: MinuteReader
+    private var routes: [RouteName: Held] = [:]
+
+    private struct Held: Sendable {
+        var analysis: RouteAnalysis
+        /// End of the last minute in the stored state.
+        var storedThrough: Int64
+    }
+
+    /// Minutes of one route taken in at a time.
+    static let chunk: Int64 = 120
+    /// What is older is not caught up with, milliseconds: the analyzers begin anew.
+    private static let horizonMs: Int64 = 7 * 86_400_000
+    /// Between two times that a route's state is stored when nothing was found, milliseconds.
+    private static let storeEveryMs: Int64 = 600_000
+    /// How far the stream may lag before that is said, milliseconds beside the length of a window.
+    private static let lagMs: Int64 = 120_000
+
+    /// - Parameter windowMs: length of the windows `requests`.
+    package init(settings: AnalyzerSettings, store: any ControlStore & AnalysisStore, windowMs: Int64) {
+        self.settings = settings
+        self.store = store
+        reader = MinuteReader(stepMs: max(60_000, windowMs), feedbackDelayMs: settings.feedbackDelayMs)
+    }
+
+    /// Takes in the minutes that are complete. A route that fails does not keep the others waiting; the first error is
+    /// thrown at the end.
+    package mutating func tick(now: Int64, seed: UInt64) async throws {
+        guard let through = try await store.measuredThrough() else { return }
+        let names = try await store.routes()
+        routes = routes.filter { names.contains($0.key) }
+        let prices = try await store.prices()
+        var failure: (any Error)?
+        for name in names {
+            do {
+                try await tick(name, through: min(through, now), now: now, prices: prices, seed: seed)
+            } catch {
+                // What is held may differ from what is stored.
+                routes[name] = nil
+                observe(.failed(name))
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private mutating func tick(
+        _ name: RouteName, through: Int64, now: Int64, prices: PriceBook, seed: UInt64
+    ) async throws {
+        guard let state = try await store.state(of: name) else { return }
+        var held = try await held(name, through: through)
+        var generator = SplitMix64(seed: Hash64.hash(name.description, salt: seed))
+        let context = context(of: state.route, prices)
+        let start = held.analysis.through ?? held.storedThrough
+        let end = min(reader.floor(through), start + Self.chunk * reader.stepMs)
+        var changes: [FindingBook.Change] = []
+        if end > start {
+            for minute in try await reader.minutes(of: name, in: start..<end, from: store) {
+                changes += held.analysis.observe(minute, context, using: &generator)
+            }
+        }
+        if now - through > Self.lagMs + reader.stepMs {
+            changes += held.analysis.missing(since: through, context, now: now, using: &generator)
+        }
+        let analyzed = held.analysis.through ?? start
+        let isDue = !changes.isEmpty || analyzed - held.storedThrough >= Self.storeEveryMs
+        if isDue {
+            let stored = StoredAnalysis(through: analyzed, state: Array(try JSONEncoder().encode(held.analysis)))
+            let effects = changes.map { ControlEffect.saveFinding($0) } + [.saveAnalysis(stored)]
+            try await store.update(name) { _ in (effects, ()) }
+            held.storedThrough = analyzed
+        }
+        routes[name] = held
+        observe(.analyzed(name, changes: changes, open: held.analysis.book.open, lagMs: now - analyzed))
+    }
+
+    /// As it is held, else as stored, else anew with the findings that are open.
+    private func held(_ name: RouteName, through: Int64) async throws -> Held {
+        if let held = routes[name] { return held }
+        let begin = reader.floor(through - Self.horizonMs)
+        if let stored = try await store.analysis(of: name), stored.through >= begin,
+            let analysis = try? JSONDecoder().decode(RouteAnalysis.self, from: Data(stored.state))
+        {
+            return Held(analysis: analysis, storedThrough: stored.through)
+        }
+        let open = try await store.findings(
+            FindingQuery(route: name, status: .open, limit: FindingBook.mostOpen))
+        return Held(analysis: RouteAnalysis(open: open), storedThrough: begin)
+    }
+
+    private func context(of route: Route, _ prices: PriceBook) -> RouteContext {
+        var context = RouteContext(
+            route: route.name.description, objective: RouteContext.Limits(route.objective),
+            settings: settings.with(route.analyzers))
+        context.prices = prices.prices
+        context.series = max(1, routes.values.reduce(0) { $0 + $1.analysis.series })
+        return context
+    }
+}
+
+/// What a driver tells of its work.
+package enum AnalysisNews: Sendable {
+    /// `lagMs`: how far what is analyzed lies behind the clock.
+    case analyzed(RouteName, changes: [FindingBook.Change], open: [Finding], lagMs: Int64)
+    case failed(RouteName)
+}
+
+extension RouteContext.Limits {
+    init(_ objective: Objective) {
+        self.init(
+            latencyP95Ms: objective.latency.p95Ms, ttftP95Ms: objective.latency.ttftP95Ms,
+            qualityFloor: objective.quality.floor, budgetDayUSD: objective.cost.budgetDayUSD)
+    }
+}

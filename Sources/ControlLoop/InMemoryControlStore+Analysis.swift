@@ -1,0 +1,30 @@
+package import Analysis
+package import Core
+import StreamProcessing
+
+extension InMemoryControlStore: AnalysisStore {
+    package func measuredThrough() -> Int64? { watermark }
+
+    package func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) -> [MergedWindow] {
+        merged(route) { $0.key.window == definition && range.contains($0.window.end) }
+    }
+
+    package func analysis(of route: RouteName) -> StoredAnalysis? { records[route]?.analysis }
+
+    package func findings(_ query: FindingQuery) -> [Finding] {
+        func fits(_ finding: Finding) -> Bool {
+            let before = query.before.map { finding.id < $0 } ?? true
+            return before && (query.route.map { $0.description == finding.route } ?? true)
+                && (query.analyzer.map { $0 == finding.analyzer } ?? true)
+                && (query.code.map { $0 == finding.code } ?? true)
+                && (query.status.map { $0 == finding.status } ?? true)
+                && (query.severity.map { $0 == finding.severity } ?? true)
+        }
+        let found = records.values.flatMap(\.findings.values).filter(fits).sorted { $0.id > $1.id }
+        return Array(found.prefix(min(max(query.limit, 1), 500)))
+    }
+
+    package func finding(_ id: UUIDv7) -> Finding? {
+        records.values.lazy.compactMap { $0.findings[id] }.first
+    }
+}

@@ -1,0 +1,148 @@
+import Analysis
+import ControlLoop
+import Core
+import Policy
+import Statistics
+import StreamProcessing
+import Telemetry
+import TestSupport
+import Testing
+
+/// Findings from what the stream stored: while it goes on, after a restart, and long afterwards.
+struct AnalysisDriverTests {
+    private static let start: Int64 = 1_767_225_600_000
+    private static let minute: Int64 = 60_000
+    private static let name = "support-chat"
+    private static let model = "sim/strong-1"
+
+    /// A store with a route and `hours` of traffic, 300 requests a minute, whose requests all fail in `outage`.
+    private func store(minutes: Int, outage: Range<Int>) async throws -> (InMemoryControlStore, RouteName) {
+        let store = InMemoryControlStore()
+        let name = try #require(RouteName(Self.name))
+        let policy = RoutingPolicy(
+            route: name, version: 1, createdAt: 0, createdBy: "test", reason: "",
+            targets: [Target(id: Self.model, provider: "sim", model: "strong-1")])
+        try await store.apply(Route(name: name), firstPolicy: policy, by: "test", now: Self.start)
+        var generator = SplitMix64(seed: 3)
+        let results = (0..<minutes).map { index in
+            WindowResult(
+                window: Self.window(index),
+                key: WindowKey(route: Self.name, modelKey: Self.model, arm: .stable, policy: 1), partition: 0, pane: 0,
+                aggregate: Self.aggregate(failing: outage.contains(index), &generator))
+        }
+        await store.add(results: results, feedback: [], panes: [], watermark: nil)
+        return (store, name)
+    }
+
+    private static func window(_ index: Int) -> Window {
+        Window(start: start + Int64(index) * minute, end: start + Int64(index + 1) * minute)
+    }
+
+    private static func aggregate(failing: Bool, _ generator: inout SplitMix64) -> WindowAggregate {
+        var aggregate = WindowAggregate()
+        aggregate.requests = 280 + Int64(generator.unit() * 40)
+        let failures = failing ? aggregate.requests : generator.unit() < 0.3 ? 1 : 0
+        aggregate.failures = failures
+        if failures > 0 { aggregate.errors[.server] = failures }
+        for _ in 0..<(aggregate.requests - failures) {
+            aggregate.latency.insert(400 * (0.5 + generator.unit()))
+            aggregate.cost.add(1_000_000 * (0.8 + 0.4 * generator.unit()))
+        }
+        return aggregate
+    }
+
+    private func driver(_ store: InMemoryControlStore) -> AnalysisDriver {
+        AnalysisDriver(settings: AnalyzerSettings(), store: store, windowMs: Self.minute)
+    }
+
+    /// Lets the stream go on to the end of a minute, and the analyzers with it.
+    private func go(_ driver: inout AnalysisDriver, _ store: InMemoryControlStore, to index: Int) async throws {
+        let end = Self.window(index).end
+        await store.add(results: [], feedback: [], panes: [], watermark: end)
+        try await driver.tick(now: end + 2_000, seed: 1)
+    }
+
+    @Test func anOutageOpensAFindingAndItsEndClosesIt() async throws {
+        let (store, name) = try await store(minutes: 240, outage: 180..<190)
+        var driver = driver(store)
+        var opened: Int?
+        var closed: Int?
+        for index in 0..<240 {
+            try await go(&driver, store, to: index)
+            let open = await store.findings(FindingQuery(route: name, status: .open, severity: .critical))
+            if index < 180 { #expect(open.isEmpty, "nothing is wrong at minute \(index): \(open.map(\.statement))") }
+            if opened == nil, !open.isEmpty { opened = index }
+            if opened != nil, closed == nil, open.isEmpty { closed = index }
+        }
+        #expect(try #require(opened) <= 182, "within three minutes")
+        #expect(try #require(closed) >= 190)
+        let all = await store.findings(FindingQuery(route: name, code: "performance.errors"))
+        #expect(all.count == 1, "one outage is one finding: \(all.map(\.statement))")
+    }
+
+    @Test func aRestartComesToTheSameFindings() async throws {
+        func findings(restarts: Set<Int>) async throws -> [Finding] {
+            let (store, name) = try await store(minutes: 220, outage: 180..<190)
+            var driver = driver(store)
+            for index in 0..<220 {
+                if restarts.contains(index) { driver = self.driver(store) }
+                try await go(&driver, store, to: index)
+            }
+            return await store.findings(FindingQuery(route: name))
+        }
+        let whole = try await findings(restarts: [])
+        let broken = try await findings(restarts: [100, 179, 183, 184, 195])
+        #expect(!whole.isEmpty)
+        func shape(_ finding: Finding) -> [String] {
+            [finding.code, finding.subject.text, finding.status.rawValue, "\(finding.openedAt)"]
+        }
+        #expect(broken.map(shape) == whole.map(shape))
+    }
+
+    @Test func theBacktestSaysWhatWasSaidAndWritesNothing() async throws {
+        let (store, name) = try await store(minutes: 240, outage: 180..<190)
+        var driver = driver(store)
+        for index in stride(from: 0, to: 240, by: 1) { try await go(&driver, store, to: index) }
+        let said = await store.findings(FindingQuery(route: name))
+        let range = Self.window(170).start..<Self.window(239).end
+        let test = try await driver.backtest(name, in: range, warmUpMs: 170 * Self.minute)
+        #expect(test.minutes == 70 && test.warmUpMinutes == 170)
+        #expect(Set(test.findings.map(\.code)).isSuperset(of: said.filter { $0.severity == .critical }.map(\.code)))
+        let again = try await driver.backtest(name, in: range, warmUpMs: 170 * Self.minute)
+        #expect(again.findings == test.findings)
+        let without = try await driver.backtest(
+            name, in: range,
+            choices: ["performance": AnalyzerChoices(enabled: false), "anomaly": AnalyzerChoices(enabled: false)],
+            warmUpMs: 170 * Self.minute)
+        #expect(!without.findings.contains { $0.analyzer == .performance || $0.analyzer == .anomaly })
+        #expect(await store.findings(FindingQuery(route: name)) == said)
+    }
+
+    @Test func aStreamThatStandsStillIsToldAsThatAndAsNothingElse() async throws {
+        let (store, name) = try await store(minutes: 120, outage: 0..<0)
+        var driver = driver(store)
+        for index in 0..<100 { try await go(&driver, store, to: index) }
+        let before = await store.findings(FindingQuery(route: name))
+        let end = Self.window(99).end
+        for late in [60_000, 179_000] as [Int64] { try await driver.tick(now: end + late, seed: 1) }
+        #expect(await store.findings(FindingQuery(route: name)) == before)
+        for late in stride(from: 181_000 as Int64, to: 3_600_000, by: 60_000) {
+            try await driver.tick(now: end + late, seed: 1)
+        }
+        let open = await store.findings(FindingQuery(route: name, status: .open))
+        #expect(open.map(\.code).filter { !before.map(\.code).contains($0) } == ["anomaly.telemetry_gap"])
+        // It goes on, catches up, and says so no more.
+        for index in 100..<120 { try await go(&driver, store, to: index) }
+        #expect(await store.findings(FindingQuery(route: name)).count == before.count + 1)
+    }
+
+    @Test func aRouteHasThresholdsOfItsOwn() async throws {
+        let (store, name) = try await store(minutes: 240, outage: 180..<190)
+        var route = Route(name: name)
+        route.analyzers = ["performance": AnalyzerChoices(enabled: false), "anomaly": AnalyzerChoices(enabled: false)]
+        try await store.apply(route, firstPolicy: nil, by: "test", now: Self.start)
+        var driver = driver(store)
+        for index in 0..<240 { try await go(&driver, store, to: index) }
+        #expect(!(await store.findings(FindingQuery(route: name))).contains { $0.analyzer == .performance })
+    }
+}
