@@ -9,6 +9,8 @@ struct Assignment {
     let entry: RoutingTable.Entry
     let selection: RouteSelection
     let session: String?
+    /// The session's hash as a number.
+    let sessionNumber: UInt64?
     let user: String?
     let tags: [String: String]
 
@@ -21,7 +23,7 @@ struct Assignment {
         let user = chat.user.map { ClientHash.user(cursor.decode($0)) }
         id = loop.makeID(request.startedAt, bucket: session.map { UInt16(truncatingIfNeeded: $0 & 0x0fff) })
         let (sessionHash, userHash) = (session.map(hex), user.map(hex))
-        (self.session, self.user) = (sessionHash, userHash)
+        (self.session, self.user, sessionNumber) = (sessionHash, userHash, session)
 
         let model = cursor.decode(chat.model)
         let (snapshot, id) = (loop.snapshot, id)

@@ -1,3 +1,5 @@
+package import Telemetry
+
 /// What the gateway needs to know of a chat request's body: offsets into it, never copies.
 package struct ChatBody: Equatable {
     package var model: JSONText
@@ -8,6 +10,8 @@ package struct ChatBody: Equatable {
     /// Characters of the messages' text.
     package var characters = 0
     package var images = 0
+    /// Hashes of the messages; `nil` where there are none.
+    package var features: PromptFeatures?
     package var tools = false
     /// Whether `response_format` asks for an answer in JSON.
     package var asksJSON = false
@@ -56,6 +60,8 @@ package enum ChatBodyFault: Error, Equatable {
 
 /// Reads a chat request's body in one pass, checking all of it.
 package struct BodyScanner {
+    /// Of the hashes of the messages.
+    private let salt: UInt64
     private var body = ChatBody(model: JSONText(range: 0..<0, escaped: false, characters: 0))
     /// One bit for each field that has come.
     private var seen: UInt8 = 0
@@ -85,9 +91,13 @@ package struct BodyScanner {
         }
     }
 
-    package static func scan(_ bytes: UnsafeRawBufferPointer) throws(ChatBodyFault) -> ChatBody {
+    private init(salt: UInt64) { self.salt = salt }
+
+    package static func scan(
+        _ bytes: UnsafeRawBufferPointer, salt: UInt64
+    ) throws(ChatBodyFault) -> ChatBody {
         var cursor = JSONCursor(bytes)
-        var scanner = BodyScanner()
+        var scanner = BodyScanner(salt: salt)
         do throws(JSONFault) {
             guard cursor.peek() == UInt8(ascii: "{") else { throw cursor.fault("expected an object") }
             scanner.body.usage = .absent(at: cursor.at + 1)
@@ -200,30 +210,45 @@ package struct BodyScanner {
     private mutating func messages(_ cursor: inout JSONCursor, _ next: UInt8) throws(JSONFault) {
         guard next == UInt8(ascii: "[") else { return try cursor.skip(depth: 1) }
         var (messages, characters, images) = (0, 0, 0)
+        var fingerprint = PromptFingerprint(salt: salt)
+        let start = cursor.at
         try cursor.array(depth: 1) { (cursor) throws(JSONFault) in
             messages += 1
             guard cursor.peek() == UInt8(ascii: "{") else { return try cursor.skip(depth: 2) }
             try cursor.object(depth: 2) { (cursor, key) throws(JSONFault) in
                 guard cursor.reads(key, "content") else { return try cursor.skip(depth: 3) }
                 switch cursor.peek() {
-                case UInt8(ascii: "\""): characters += try cursor.string().characters
-                case UInt8(ascii: "["): try Self.parts(&cursor, &characters, &images)
+                case UInt8(ascii: "\""): characters += try Self.text(&cursor, &fingerprint)
+                case UInt8(ascii: "["): try Self.parts(&cursor, &characters, &images, &fingerprint)
                 default: try cursor.skip(depth: 3)
                 }
             }
         }
         (body.messages, body.characters, body.images) = (messages, characters, images)
+        guard messages > 0 else { return }
+        body.features = fingerprint.features(
+            messages: UnsafeRawBufferPointer(rebasing: cursor.bytes[start..<cursor.at]))
+    }
+
+    /// - Returns: Its characters.
+    private static func text(
+        _ cursor: inout JSONCursor, _ fingerprint: inout PromptFingerprint
+    ) throws(JSONFault) -> Int {
+        let text = try cursor.string()
+        fingerprint.add(UnsafeRawBufferPointer(rebasing: cursor.bytes[text.range]))
+        return text.characters
     }
 
     /// A message's content given as parts: `{"type":"text","text":…}`, `{"type":"image_url","image_url":…}`.
     private static func parts(
-        _ cursor: inout JSONCursor, _ characters: inout Int, _ images: inout Int
+        _ cursor: inout JSONCursor, _ characters: inout Int, _ images: inout Int,
+        _ fingerprint: inout PromptFingerprint
     ) throws(JSONFault) {
         try cursor.array(depth: 3) { (cursor) throws(JSONFault) in
             guard cursor.peek() == UInt8(ascii: "{") else { return try cursor.skip(depth: 4) }
             try cursor.object(depth: 4) { (cursor, key) throws(JSONFault) in
                 if cursor.reads(key, "text"), cursor.peek() == UInt8(ascii: "\"") {
-                    characters += try cursor.string().characters
+                    characters += try text(&cursor, &fingerprint)
                 } else {
                     if cursor.reads(key, "image_url") { images += 1 }
                     try cursor.skip(depth: 5)

@@ -63,7 +63,7 @@ final class Exchange: UpstreamUser {
         let loop = client.loop
         let result = request.body.withUnsafeReadableBytes { bytes -> Result<(ChatBody, Assignment), RefusalError> in
             do throws(ChatBodyFault) {
-                let chat = try BodyScanner.scan(bytes)
+                let chat = try BodyScanner.scan(bytes, salt: loop.promptSalt)
                 do throws(RefusalError) {
                     return .success((chat, try Assignment(request, chat, JSONCursor(bytes), loop: loop)))
                 } catch {
@@ -104,7 +104,12 @@ final class Exchange: UpstreamUser {
         prompt.messages = chat.messages
         prompt.images = chat.images
         prompt.tools = chat.tools
+        prompt.features = chat.features
         record.prompt = prompt
+        if let session = assignment.sessionNumber, let features = chat.features {
+            record.regenerates = loop.recentPrompts.remember(
+                record.id, session: session, prompt: features.exact, at: request.startedAt)
+        }
         record.note(selection)
     }
 

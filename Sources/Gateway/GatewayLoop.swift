@@ -44,19 +44,25 @@ final class GatewayLoop {
     private(set) var stopped = false
     private var drained: EventLoopPromise<Void>?
     var statistics = GatewayStatistics()
+    let recentPrompts: RecentPrompts
+    /// Of the hashes of prompts: the same in every gateway of the installation.
+    let promptSalt: UInt64
     var random = SplitMix64(seed: .random(in: 0 ... .max))
 
     init(
         eventLoop: any EventLoop, settings: GatewaySettings, providers: [UpstreamEndpoint], sink: any RecordSink,
-        hasher: KeyHasher, logger: Logger, connectionLimit: Int, report: LoopReport
+        hasher: KeyHasher, logger: Logger, connectionLimit: Int, report: LoopReport, recentPrompts: RecentPrompts
     ) {
         self.eventLoop = eventLoop
         self.settings = settings
         self.sink = sink
         self.hasher = hasher
+        // No secret of a key reads like this, so the salt is the digest of nothing else.
+        promptSalt = UInt64(hasher.digest("prompt features").prefix(16), radix: 16) ?? 0
         self.logger = logger
         self.connectionLimit = connectionLimit
         self.report = report
+        self.recentPrompts = recentPrompts
         for endpoint in providers { pools[endpoint.settings.id] = UpstreamPool(endpoint, loop: self) }
     }
 

@@ -38,12 +38,14 @@ package final class GatewayServer: Sendable {
         tls = try settings.tls.map(Self.context)
         let eventLoops = Array(group.makeIterator())
         let share = max(1, settings.limits.connections / max(1, eventLoops.count))
+        let recentPrompts = RecentPrompts()
         loops = eventLoops.map { eventLoop in
             let report = LoopReport()
             let state = NIOLoopBoundBox.makeBoxSendingValue(
                 GatewayLoop(
                     eventLoop: eventLoop, settings: settings, providers: endpoints, sink: sink, hasher: hasher,
-                    logger: logger, connectionLimit: share, report: report), eventLoop: eventLoop)
+                    logger: logger, connectionLimit: share, report: report, recentPrompts: recentPrompts),
+                eventLoop: eventLoop)
             return Loop(eventLoop: eventLoop, state: state, report: report)
         }
         panel = Self.panel(settings.judge, sink: sink, logger: logger, first: loops.first)

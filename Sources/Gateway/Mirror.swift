@@ -61,6 +61,8 @@ final class Mirror: UpstreamUser, Slotted {
         (record.project, record.key, record.tags) = (original.project, original.key, original.tags)
         (record.session, record.user) = (original.session, original.user)
         (record.endpoint, record.stream, record.prompt) = (original.endpoint, original.stream, original.prompt)
+        // A copy is no prompt that somebody sent again.
+        record.prompt?.features = nil
         (record.rollout, record.step) = (original.rollout, original.step)
         (record.candidateWeight, record.unit) = (original.candidateWeight, original.unit)
         (record.policy, record.propensity, record.arm) = (choice.policy, choice.propensity, .shadow)

@@ -5,7 +5,9 @@ import Testing
     private func scan(_ text: String) throws(ChatBodyFault) -> ChatBody {
         var text = text
         let result = text.withUTF8 { bytes -> Result<ChatBody, ChatBodyFault> in
-            do throws(ChatBodyFault) { return .success(try BodyScanner.scan(UnsafeRawBufferPointer(bytes))) } catch {
+            do throws(ChatBodyFault) {
+                return .success(try BodyScanner.scan(UnsafeRawBufferPointer(bytes), salt: 7))
+            } catch {
                 return .failure(error)
             }
         }

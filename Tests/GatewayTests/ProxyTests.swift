@@ -43,9 +43,27 @@ import Testing
         #expect(record.cost == NanoUSD(20_000) && record.price == "2026-01-01#1")
         #expect(record.finish == "stop")
         #expect(record.prompt?.messages == 1 && record.prompt?.chars == 5)
+        #expect(record.prompt?.features != nil && record.regenerates == nil)
         let session = try #require(record.session)
         #expect(session.count == 16 && UInt64(session, radix: 16).map { UInt16($0 & 0xfff) } == record.id.bucket)
         #expect(try #require(record.overheadMs) <= record.totalMs && record.at >= record.startedAt)
+        await gateway.stop()
+    }
+
+    @Test func aPromptSentAgainInItsSessionNamesTheRequestBefore() async throws {
+        let upstream = try await ScriptedUpstream { _, _ in [Wire.response(Wire.answer)] }
+        let gateway = try await TestGateway(upstream: upstream.port)
+        for session in ["s1", "s1", "s2", "s1"] {
+            let request = Wire.post(Wire.body, headers: "x-trimtab-session: \(session)\r\n")
+            #expect(try await RawClient.ask(request, port: gateway.port).status == 200)
+        }
+        await eventually("four records") { gateway.sink.records.count == 4 }
+        let records = gateway.sink.records.sorted { $0.id < $1.id }
+        #expect(Set(records.map(\.prompt?.features)).count == 1)
+        let sessions = Dictionary(grouping: records, by: \.session).values.sorted { $0.count < $1.count }
+        #expect(sessions.map(\.count) == [1, 3] && sessions[0][0].regenerates == nil)
+        let first = sessions[1].filter { $0.regenerates == nil }
+        #expect(first.count == 1 && Set(sessions[1].compactMap(\.regenerates)).count == 2)
         await gateway.stop()
     }
 

@@ -33,7 +33,7 @@ import Testing
         for _ in 0..<20_000 {
             let bytes = Self.mutate(Self.seeds.randomElement(using: &random) ?? "", &random)
             bytes.withUnsafeBytes { raw in
-                if let body = try? BodyScanner.scan(raw) {
+                if let body = try? BodyScanner.scan(raw, salt: seed) {
                     #expect(body.model.quoted.lowerBound > 0 && body.model.quoted.upperBound < raw.count)
                     #expect(raw[body.model.quoted].first == UInt8(ascii: "\""))
                 }
