@@ -65,7 +65,8 @@ package struct RouteAnalysis: Codable, Sendable {
     ) -> [FindingBook.Change] {
         guard context.settings.runs(.anomaly) else { return [] }
         return book.take(
-            [AnomalyAnalyzer.telemetryGap(Window(start: through, end: now), isOver: false)], of: context.route, now: now,
+            [AnomalyAnalyzer.telemetryGap(Window(start: through, end: now), isOver: false)], of: context.route,
+            now: now,
             closeAfterMs: .max, using: &generator)
     }
 

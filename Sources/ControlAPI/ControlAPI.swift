@@ -48,7 +48,8 @@ package struct ControlAPI: Sendable {
         /// Runs the analyzers over the past of a route; `nil` in a process that does not.
         package var analyze:
             (
-                @Sendable (RouteName, Range<Int64>, _ choices: [String: AnalyzerChoices], _ warmUpMs: Int64) async throws
+                @Sendable (RouteName, Range<Int64>, _ choices: [String: AnalyzerChoices], _ warmUpMs: Int64)
+                    async throws
                     -> Backtest
             )?
         /// Milliseconds since the epoch.

@@ -20,6 +20,8 @@ package struct AnalysisDriver: Sendable {
         var analysis: RouteAnalysis
         /// End of the last minute in the stored state.
         var storedThrough: Int64
+        /// When it was last said that nothing is counted, by the clock.
+        var missedAt: Int64 = 0
     }
 
     /// Minutes of one route taken in at a time.
@@ -45,10 +47,12 @@ package struct AnalysisDriver: Sendable {
         let names = try await store.routes()
         routes = routes.filter { names.contains($0.key) }
         let prices = try await store.prices()
+        let series = max(1, routes.values.reduce(0) { $0 + $1.analysis.series })
         var failure: (any Error)?
         for name in names {
             do {
-                try await tick(name, through: min(through, now), now: now, prices: prices, seed: seed)
+                try await tick(
+                    name, through: min(through, now), now: now, prices: prices, series: series, seed: seed)
             } catch {
                 // What is held may differ from what is stored.
                 routes[name] = nil
@@ -60,21 +64,27 @@ package struct AnalysisDriver: Sendable {
     }
 
     private mutating func tick(
-        _ name: RouteName, through: Int64, now: Int64, prices: PriceBook, seed: UInt64
+        _ name: RouteName, through: Int64, now: Int64, prices: PriceBook, series: Int, seed: UInt64
     ) async throws {
-        guard let state = try await store.state(of: name) else { return }
-        var held = try await held(name, through: through)
-        var generator = SplitMix64(seed: Hash64.hash(name.description, salt: seed))
-        let context = context(of: state.route, prices)
+        guard var held = try await held(name, through: through) else { return }
         let start = held.analysis.through ?? held.storedThrough
         let end = min(reader.floor(through), start + Self.chunk * reader.stepMs)
+        let isMissed = now - through > Self.lagMs + reader.stepMs && abs(now - held.missedAt) >= reader.stepMs
+        guard end > start || isMissed, let state = try await store.state(of: name) else {
+            routes[name] = held
+            return
+        }
+        var generator = SplitMix64(seed: Hash64.hash(name.description, salt: seed))
+        var context = RouteContext(state.route, settings, prices)
+        context.series = series
         var changes: [FindingBook.Change] = []
         if end > start {
             for minute in try await reader.minutes(of: name, in: start..<end, from: store) {
                 changes += held.analysis.observe(minute, context, using: &generator)
             }
         }
-        if now - through > Self.lagMs + reader.stepMs {
+        if isMissed {
+            held.missedAt = now
             changes += held.analysis.missing(since: through, context, now: now, using: &generator)
         }
         let analyzed = held.analysis.through ?? start
@@ -89,10 +99,11 @@ package struct AnalysisDriver: Sendable {
         observe(.analyzed(name, changes: changes, open: held.analysis.book.open, lagMs: now - analyzed))
     }
 
-    /// As it is held, else as stored, else anew with the findings that are open.
-    private func held(_ name: RouteName, through: Int64) async throws -> Held {
+    /// As it is held, else as stored, else anew with the findings that are open; `nil` before the first request.
+    private func held(_ name: RouteName, through: Int64) async throws -> Held? {
         if let held = routes[name] { return held }
-        let begin = reader.floor(through - Self.horizonMs)
+        guard let since = try await store.measuredSince(name) else { return nil }
+        let begin = reader.floor(max(since, through - Self.horizonMs))
         if let stored = try await store.analysis(of: name), stored.through >= begin,
             let analysis = try? JSONDecoder().decode(RouteAnalysis.self, from: Data(stored.state))
         {
@@ -101,15 +112,6 @@ package struct AnalysisDriver: Sendable {
         let open = try await store.findings(
             FindingQuery(route: name, status: .open, limit: FindingBook.mostOpen))
         return Held(analysis: RouteAnalysis(open: open), storedThrough: begin)
-    }
-
-    private func context(of route: Route, _ prices: PriceBook) -> RouteContext {
-        var context = RouteContext(
-            route: route.name.description, objective: RouteContext.Limits(route.objective),
-            settings: settings.with(route.analyzers))
-        context.prices = prices.prices
-        context.series = max(1, routes.values.reduce(0) { $0 + $1.analysis.series })
-        return context
     }
 }
 
@@ -120,10 +122,14 @@ package enum AnalysisNews: Sendable {
     case failed(RouteName)
 }
 
-extension RouteContext.Limits {
-    init(_ objective: Objective) {
-        self.init(
+extension RouteContext {
+    /// - Parameter settings: of all routes; what the route chose for itself goes before them.
+    init(_ route: Route, _ settings: AnalyzerSettings, _ prices: PriceBook) {
+        let objective = route.objective
+        let limits = Limits(
             latencyP95Ms: objective.latency.p95Ms, ttftP95Ms: objective.latency.ttftP95Ms,
             qualityFloor: objective.quality.floor, budgetDayUSD: objective.cost.budgetDayUSD)
+        self.init(route: route.name.description, objective: limits, settings: settings.with(route.analyzers))
+        self.prices = prices.prices
     }
 }

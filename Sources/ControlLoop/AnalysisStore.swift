@@ -7,6 +7,8 @@ package protocol AnalysisStore: Sendable {
     /// Up to where live traffic is counted: the smallest watermark of its partitions, milliseconds since the epoch; `nil`
     /// before the first record.
     func measuredThrough() async throws -> Int64?
+    /// Start of the oldest stored window `requests` of a route, milliseconds since the epoch; `nil` if there is none.
+    func measuredSince(_ route: RouteName) async throws -> Int64?
     /// Live results of one definition on one route, of windows that end in `range`: over all partitions, with their
     /// feedback, ordered by window, then key.
     func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws -> [MergedWindow]

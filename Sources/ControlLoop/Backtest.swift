@@ -37,12 +37,9 @@ extension AnalysisDriver {
         guard let state = try await store.state(of: route) else {
             throw TrimtabError("store.no_route", "There is no route \(route).", remedy: "See `trimtab routes list`.")
         }
-        var context = RouteContext(
-            route: route.description, objective: RouteContext.Limits(state.route.objective),
-            settings: settings.with(state.route.analyzers).with(choices))
-        context.prices = try await store.prices().prices
+        var context = RouteContext(state.route, settings, try await store.prices())
+        context.settings = context.settings.with(choices)
         var analysis = RouteAnalysis()
-        context.series = 1
         var report = Backtest(route: route, from: range.lowerBound, to: range.upperBound)
         var found: [UUIDv7: Finding] = [:]
         // The same every time.

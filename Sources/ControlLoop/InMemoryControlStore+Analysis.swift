@@ -5,6 +5,10 @@ import StreamProcessing
 extension InMemoryControlStore: AnalysisStore {
     package func measuredThrough() -> Int64? { watermark }
 
+    package func measuredSince(_ route: RouteName) -> Int64? {
+        partials[route]?.keys.lazy.filter { $0.key.window == WindowDefinition.requests }.map(\.window.start).min()
+    }
+
     package func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) -> [MergedWindow] {
         merged(route) { $0.key.window == definition && range.contains($0.window.end) }
     }

@@ -81,7 +81,8 @@ package enum Metric: String, CaseIterable, Sendable {
 
     /// A label's name. Values come from closed lists wherever there is one, and are bounded everywhere.
     package enum Label: String, Sendable, CaseIterable {
-        case analyzer, arm, code, kind, method, outcome, partition, provider, reason, result, route, severity, status, version
+        case analyzer, arm, code, kind, method, outcome, partition, provider, reason, result, route, severity, status,
+            version
         /// A declared window's name.
         case window
 

@@ -20,6 +20,16 @@ extension PostgresControlStore: AnalysisStore {
         return watermarks.compactMap { $0 }.max()
     }
 
+    package func measuredSince(_ route: RouteName) async throws -> Int64? {
+        let oldest: [Int64?] = try await rows(
+            """
+            SELECT min(window_start) AS oldest FROM window_results
+            WHERE definition = $1 AND route = $2 AND NOT starts_with(job, '\(StreamJob.backfillPrefix)')
+            """, [WindowDefinition.requests, route]
+        ) { try $0["oldest"] }
+        return oldest.first ?? nil
+    }
+
     package func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws
         -> [MergedWindow]
     {

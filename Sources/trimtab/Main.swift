@@ -17,7 +17,8 @@ struct Trimtab: AsyncParsableCommand {
             CommandGroup(
                 name: "Look and change",
                 subcommands: [
-                    Routes.self, Policies.self, Decisions.self, Rollouts.self, Rehearse.self, Findings.self, Analyze.self,
+                    Routes.self, Policies.self, Decisions.self, Rollouts.self, Rehearse.self, Findings.self,
+                    Analyze.self,
                     Prices.self, Stream.self,
                 ]),
             CommandGroup(name: "Access", subcommands: [Keys.self, Tokens.self]),

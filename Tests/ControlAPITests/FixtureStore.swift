@@ -108,8 +108,9 @@ final class FixtureStore: ControlStore, AdminStore, AnalysisStore {
     }
     func rollout(_ id: UUIDv7) async throws -> Rollout? { content.withLock { $0.rollouts.first { $0.id == id } } }
     func measuredThrough() async throws -> Int64? { nil }
+    func measuredSince(_ route: RouteName) async throws -> Int64? { nil }
     func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws -> [MergedWindow] {
-        []
+        content.withLock { $0.windows.filter { $0.key.window == definition && range.contains($0.window.end) } }
     }
     func analysis(of route: RouteName) async throws -> StoredAnalysis? { nil }
     func findings(_ query: FindingQuery) async throws -> [Finding] {

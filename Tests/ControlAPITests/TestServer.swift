@@ -1,3 +1,4 @@
+import Analysis
 import ControlAPI
 import ControlLoop
 import Core
@@ -56,6 +57,8 @@ struct TestServer: Sendable {
         hooks.endOffsets = { [0: 120] }
         if hasLog { hooks.append = { event in appended.events.withLock { $0.append(event) } } }
         hooks.checks.append(.init("store", isRequired: true) { await store.ping() })
+        let analysis = AnalysisDriver(settings: AnalyzerSettings(), store: store, windowMs: 5_000)
+        hooks.analyze = { try await analysis.backtest($0, in: $1, choices: $2, warmUpMs: $3) }
         hooks.rehearse = { route, actor in
             guard let state = try await store.state(of: route), state.rehearsal == nil else {
                 throw TrimtabError("rehearsal.busy", "A rehearsal is running.", remedy: "Try again in some seconds.")

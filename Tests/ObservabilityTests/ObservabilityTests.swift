@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct MetricNames {
     @Test func followOneForm() throws {
-        let form = /trimtab_(gateway|judge|log|collector|stream|control|api|postgres|process)_[a-z0-9_]+/
+        let form = /trimtab_(gateway|judge|log|collector|stream|control|analysis|api|postgres|process)_[a-z0-9_]+/
         for metric in Metric.allCases {
             let definition = metric.definition
             #expect(metric.rawValue.wholeMatch(of: form) != nil, "\(metric.rawValue)")

@@ -63,12 +63,12 @@ import Testing
         #expect(without.stream.processing.definitions.map(\.name) == ["requests"])
         for name in WindowDefinition.reserved {
             let error = #expect(throws: TrimtabError.self) {
-                try Settings(SettingsSource(yaml: Self.valid, flags: ["stream.windows.\(name).size_s=60"]))
+                try Settings(SettingsSource(yaml: "stream: {windows: {\(name): {size_s: 60}}}"))
             }
             #expect(error?.description.contains("Choose another name.") == true)
         }
         let declared = try Settings(
-            SettingsSource(yaml: Self.valid, flags: ["stream.windows.mine.aggregates=[signals, queue_ms]"]))
+            SettingsSource(yaml: "stream: {windows: {mine: {aggregates: [signals, queue_ms]}}}"))
         #expect(declared.stream.processing.windows.first?.aggregates.signals == true)
     }
 

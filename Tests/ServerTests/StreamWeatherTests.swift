@@ -1,6 +1,6 @@
+import Foundation
 import Core
 import EventLog
-import Foundation
 import PostgresClient
 import TestSupport
 import Testing
@@ -45,13 +45,8 @@ import Testing
         await stage.close()
     }
 
-    /// In one of 27 runs nine records that the mock had acknowledged were in its log for no reader; one request at a time is
-    /// to prevent that, which enough runs have to show.
-    private static let isStormWanted = ProcessInfo.processInfo.environment["TRIMTAB_TEST_STORM"] != nil
-
     @Test(
         .enabled(if: TestPostgres.missing == nil), .enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"),
-        .enabled(if: isStormWanted, "TRIMTAB_TEST_STORM is not set"),
         .timeLimit(.minutes(4)))
     func workersOfAGroupThatComeGoAndStandStillCountEveryRecordOnce() async throws {
         // What arrives in lots is hours old: silent between them, the partitions follow the clock, so none may be late.

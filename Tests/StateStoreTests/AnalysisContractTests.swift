@@ -97,6 +97,8 @@ struct AnalysisContractTests {
         let name = try "support".routeName
         for store in [memory, postgres] as [Store] {
             #expect(try await store.measuredThrough() == Sample.window(2).end)
+            #expect(try await store.measuredSince(name) == Sample.window(0).start)
+            #expect(try await store.measuredSince("none".routeName) == nil)
             let two = try await store.results(
                 of: WindowDefinition.requests, route: name,
                 endingIn: Sample.window(0).end + 1..<Sample.window(2).end + 1)

@@ -10,12 +10,19 @@ package struct FindingBook: Codable, Sendable, Equatable {
     /// And at least so often, milliseconds.
     private static let refreshMs: Int64 = 300_000
 
-    /// By code and subject.
-    package private(set) var open: [Finding] = []
+    private struct Entry: Codable, Sendable, Equatable {
+        var finding: Finding
+        /// When a change of it was last told.
+        var toldAt: Int64
+    }
+    private var entries: [Entry]
     /// What could not open for want of room, since the beginning.
     package private(set) var suppressed: Int64 = 0
 
-    package init(open: [Finding] = []) { self.open = open }
+    package init(open: [Finding] = []) { entries = open.map { Entry(finding: $0, toldAt: $0.updatedAt) } }
+
+    /// One for each code and subject.
+    package var open: [Finding] { entries.map(\.finding) }
 
     /// What a minute changed.
     package enum Change: Sendable, Equatable {
@@ -40,42 +47,44 @@ package struct FindingBook: Codable, Sendable, Equatable {
         var changes: [Change] = []
         for observation in seen {
             if let place = place(of: observation) {
-                let written = open[place].updatedAt, before = open[place]
-                open[place].update(observation, at: now)
-                if now - written >= Self.refreshMs || before.differs(from: observation, by: Self.newsworthy) {
-                    changes.append(.updated(open[place]))
+                let isNews = entries[place].finding.differs(from: observation, by: Self.newsworthy)
+                entries[place].finding.update(observation, at: now)
+                if isNews || now - entries[place].toldAt >= Self.refreshMs {
+                    entries[place].toldAt = now
+                    changes.append(.updated(entries[place].finding))
                 }
             } else if let room = makeRoom(for: observation, now: now) {
                 if let gone = room.gone { changes.append(.closed(gone)) }
                 let finding = Finding(
                     observation, id: UUIDv7(milliseconds: now, using: &generator), route: route, at: now)
-                open.append(finding)
+                entries.append(Entry(finding: finding, toldAt: now))
                 changes.append(.opened(finding))
             } else {
                 suppressed += 1
             }
         }
-        for place in open.indices.reversed() where now - open[place].updatedAt >= closeAfterMs {
+        for place in entries.indices.reversed()
+        where now - entries[place].finding.updatedAt >= closeAfterMs {
             changes.append(.closed(close(place, now: now)))
         }
         return changes
     }
 
     private func place(of seen: Observation) -> Int? {
-        open.firstIndex { $0.code == seen.code && $0.subject == seen.subject }
+        entries.firstIndex { $0.finding.code == seen.code && $0.finding.subject == seen.subject }
     }
 
     private mutating func close(_ place: Int, now: Int64) -> Finding {
-        var finding = open.remove(at: place)
+        var finding = entries.remove(at: place).finding
         (finding.status, finding.closedAt) = (.closed, now)
         return finding
     }
 
     /// `nil` where there is none, else what had to give way for it.
     private mutating func makeRoom(for seen: Observation, now: Int64) -> (gone: Finding?, Void)? {
-        guard open.count >= Self.mostOpen else { return (nil, ()) }
-        guard let least = open.indices.min(by: { open[$0].severity < open[$1].severity }),
-            open[least].severity < seen.severity
+        guard entries.count >= Self.mostOpen else { return (nil, ()) }
+        guard let least = entries.indices.min(by: { entries[$0].finding.severity < entries[$1].finding.severity }),
+            entries[least].finding.severity < seen.severity
         else { return nil }
         return (close(least, now: now), ())
     }

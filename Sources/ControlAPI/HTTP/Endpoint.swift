@@ -52,7 +52,8 @@ extension ControlAPI {
     /// In order of matching: paths with a verb come before those that would take it for part of a name.
     package static let endpoints: [Endpoint] =
         (systemEndpoints + consoleEndpoints + routeEndpoints + policyEndpoints + decisionEndpoints + rolloutEndpoints
-        + evidenceEndpoints + rehearsalEndpoints + findingEndpoints + measurementEndpoints + streamEndpoints + deadLetterEndpoints
+        + evidenceEndpoints + rehearsalEndpoints + findingEndpoints + measurementEndpoints + streamEndpoints
+        + deadLetterEndpoints
         + backfillEndpoints
         + accessEndpoints
         + priceEndpoints)

@@ -86,7 +86,8 @@ extension Call {
         throw Violation("?\(name)", "'\(text)' is not one of \(allowed.joined(separator: ", ")).")
     }
 
-    func choice<Value: RawRepresentable & CaseIterable>(_ name: String) throws -> Value? where Value.RawValue == String {
+    func choice<Value: RawRepresentable & CaseIterable>(_ name: String) throws -> Value?
+    where Value.RawValue == String {
         try choice(name, Value.allCases.map(\.rawValue)).flatMap(Value.init)
     }
 

@@ -41,12 +41,12 @@ extension ControlAPI {
     ]
 
     private func backtest(_ call: Call) async throws -> Response {
+        let route = try await state(try call.route()).route.name
         guard let analyze = hooks.analyze else {
             throw Problem(
                 status: 503, code: "analysis.elsewhere", detail: "This process does not analyze.",
                 remedy: "Ask one with the role control.")
         }
-        let route = try await state(try call.route()).route.name
         let to = try call.number("to") ?? hooks.now()
         let from = try call.number("from") ?? to - 86_400_000
         guard from < to, to - from <= AnalysisDriver.longestBacktestMs else {

@@ -125,6 +125,12 @@ struct RouteBody: RequestBody {
         ]),
         "guardrails": .object(
             Dictionary(uniqueKeysWithValues: (["alpha"] + Guardrail.allCases.map(\.rawValue)).map { ($0, .value) })),
+        "analyzers": .object(
+            Dictionary(
+                uniqueKeysWithValues: AnalyzerKind.allCases.map { kind in
+                    let names = ["enabled"] + kind.thresholds.map(\.name)
+                    return (kind.rawValue, .object(Dictionary(uniqueKeysWithValues: names.map { ($0, .value) })))
+                })),
         "pointer": .value, "rollout": .value, "proposal": .value, "latest_version": .value,
         "rehearsal": .value,
     ])

@@ -9,7 +9,8 @@ extension AnalyzerSettings {
             if let kind = AnalyzerKind(rawValue: name) { choices[kind] = choice }
         }
         closeAfterMs = try reader.seconds(
-            "close_after_s", defaultMs: closeAfterMs, 60...604_800, "A finding that nothing repeats this long is closed.")
+            "close_after_s", defaultMs: closeAfterMs, 60...604_800,
+            "A finding that nothing repeats this long is closed.")
         feedbackDelayMs = try reader.seconds(
             "feedback_delay_s", defaultMs: feedbackDelayMs, 0...604_800,
             "How old requests are when their feedback is counted; what comes later, quality findings miss.")

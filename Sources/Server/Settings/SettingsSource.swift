@@ -16,7 +16,7 @@ package struct SettingsSource: Sendable {
     /// Variables with our prefix that are not settings.
     static let reserved: Set<String> = [
         "TRIMTAB_URL", "TRIMTAB_TOKEN", "TRIMTAB_CONFIG", "TRIMTAB_SECRETS_DIR", "TRIMTAB_TEST_DATA",
-        "TRIMTAB_TEST_KAFKA", "TRIMTAB_TEST_STORM",
+        "TRIMTAB_TEST_KAFKA",
     ]
 
     /// Reads the layers.
