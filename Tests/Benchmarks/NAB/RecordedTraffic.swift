@@ -18,7 +18,7 @@ enum RecordedTraffic {
     }
 
     /// Latencies by provider and model, of calls that were answered.
-    private static func calls(_ path: String) throws -> [String: [(latency: Double, ttft: Double)]] {
+    static func calls(_ path: String) throws -> [String: [(latency: Double, ttft: Double)]] {
         var byProvider: [String: [(latency: Double, ttft: Double)]] = [:]
         for row in try rows(path) where row.count >= 9 && row[8].isEmpty {
             guard let ttft = Double(row[3]), let latency = Double(row[4]), latency > 0 else { continue }
@@ -42,30 +42,36 @@ enum RecordedTraffic {
             found.append((name, counts.map { $0 * scale }, 1))
         }
         for name in ["m-large", "m-mid", "m-small"] {
-            let windows = try rows("\(folder)/servegen_\(name)_rate10m.csv").compactMap { row in
-                row.count >= 5 ? Double(row[1]).map { ($0, Double(row[4]) ?? 1) } : nil
-            }
-            let rates = windows.map(\.0), median = rates.sorted()[rates.count / 2]
-            let known = rates.filter { $0 > 0.01 * median }
-            let scale = RouteTraffic.perMinute * Double(known.count) / known.reduce(0, +)
-            let spread = windows.map(\.1).reduce(0, +) / Double(windows.count)
-            let course = rates.indices.flatMap { index in
-                (0..<10).map { minute -> Double? in
-                    let next = rates[min(index + 1, rates.count - 1)]
-                    guard rates[index] > 0.01 * median else { return nil }
-                    guard next > 0.01 * median else { return scale * rates[index] }
-                    return scale * (rates[index] + (next - rates[index]) * Double(minute) / 10)
-                }
-            }
-            // One route has a small part of the service's requests, drawn at random: of what they vary more than Poisson
-            // counts the same part is left.
-            let part = 5 * Double(known.count) / known.reduce(0, +)
-            found.append(("servegen_" + name, course, max(1, 1 + part * (spread * spread - 1))))
+            let one = try service(name, in: folder)
+            found.append(("servegen_" + name, one.course, one.dispersion))
         }
         return found
     }
 
-    private static func rows(_ path: String) throws -> [[String]] {
+    /// One service's nine days.
+    static func service(_ name: String, in folder: String) throws -> (course: [Double?], dispersion: Double) {
+        let windows = try rows("\(folder)/servegen_\(name)_rate10m.csv").compactMap { row in
+            row.count >= 5 ? Double(row[1]).map { ($0, Double(row[4]) ?? 1) } : nil
+        }
+        let rates = windows.map(\.0), median = rates.sorted()[rates.count / 2]
+        let known = rates.filter { $0 > 0.01 * median }
+        let scale = RouteTraffic.perMinute * Double(known.count) / known.reduce(0, +)
+        let spread = windows.map(\.1).reduce(0, +) / Double(windows.count)
+        let course = rates.indices.flatMap { index in
+            (0..<10).map { minute -> Double? in
+                let next = rates[min(index + 1, rates.count - 1)]
+                guard rates[index] > 0.01 * median else { return nil }
+                guard next > 0.01 * median else { return scale * rates[index] }
+                return scale * (rates[index] + (next - rates[index]) * Double(minute) / 10)
+            }
+        }
+        // One route has a small part of the service's requests, drawn at random: of what they vary more than Poisson
+        // counts the same part is left.
+        let part = 5 * Double(known.count) / known.reduce(0, +)
+        return (course, max(1, 1 + part * (spread * spread - 1)))
+    }
+
+    static func rows(_ path: String) throws -> [[String]] {
         try String(contentsOf: URL(filePath: path), encoding: .utf8).split(whereSeparator: \.isNewline).dropFirst()
             .map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
     }

@@ -91,7 +91,7 @@ struct RouteTraffic: Sendable {
         var latency = Measure(), ttft = Measure(), cost = Measure(), tokens = Measure(), speed = Measure()
         for _ in 0..<requests - all.failures {
             let bits = random.next()
-            let time = times[Int((bits & 0xFFFF) * UInt64(times.count) >> 16)]
+            let time = times[Int(((bits & 0xFFFF) * UInt64(times.count)) >> 16)]
             latency.add(slower * time.latency, sketched: true)
             ttft.add(slower * time.ttft, sketched: true)
             cost.add(dearer * Self.costs[Int(bits >> 16 & 4_095)], sketched: false)
