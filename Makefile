@@ -44,6 +44,13 @@ $(BENCHMARKS:%=bench-%): packages-bench
 	@swift build $(SWIFT_FLAGS) --product trimtab-bench
 	@$(BIN)/trimtab-bench $(@:bench-%=%)
 
+# DATA: a folder of test data, as in TRIMTAB_TEST_DATA; without it the traffic is simulated.
+PICTURES ?= $(if $(DATA),.build/analyzer-pictures,docs/images/analyzers)
+.PHONY: analyzer-pictures
+analyzer-pictures: packages-bench ## Draw what each analyzer says; DATA=<folder> takes recorded traffic
+	@swift build $(SWIFT_FLAGS) --product trimtab-bench
+	@$(BIN)/trimtab-bench analyzers --pictures $(PICTURES) $(if $(DATA),--data $(DATA))
+
 clean: ## Remove what was built
 	rm -rf .build
 

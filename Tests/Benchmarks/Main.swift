@@ -18,8 +18,10 @@ enum Main {
         let names = benchmarks.map { $0.name }
         let wanted = CommandLine.arguments.dropFirst()
         if wanted.first == MockKafkaProcess.argument { return await MockKafkaProcess.serve(Array(wanted.dropFirst())) }
+        if let pictures = AnalyzerPictures(Array(wanted)) { return draw(pictures) }
         guard !wanted.isEmpty, wanted.allSatisfy(names.contains) else {
-            print("usage: trimtab-bench NAME…\nnames: \(names.joined(separator: " "))")
+            print("usage: trimtab-bench NAME…\n       trimtab-bench \(AnalyzerPictures.usage)")
+            print("names: \(names.joined(separator: " "))")
             exit(ExitStatus.usage.rawValue)
         }
         var figures: [Figure] = []
@@ -34,5 +36,14 @@ enum Main {
             }
         }
         for figure in figures { print(figure.line) }
+    }
+
+    private static func draw(_ pictures: AnalyzerPictures) {
+        do {
+            try pictures.write()
+        } catch {
+            print("The pictures could not be written: \(error)")
+            exit(ExitStatus.software.rawValue)
+        }
     }
 }
