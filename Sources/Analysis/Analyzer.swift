@@ -39,11 +39,13 @@ package struct RouteAnalysis: Codable, Sendable {
 
     package init(open: [Finding] = []) { book = FindingBook(open: open) }
 
-    /// Takes in the next minute; one that is not later than the last is nothing.
+    /// Takes in the next minute; one that is not later than the last is nothing, nor are those before the first request:
+    /// a route that has just begun was not silent before.
     package mutating func observe(
         _ minute: RouteMinute, _ context: RouteContext, using generator: inout some RandomNumberGenerator
     ) -> [FindingBook.Change] {
         if let through, minute.window.end <= through { return [] }
+        if through == nil, minute.models.isEmpty { return [] }
         through = minute.window.end
         var seen: [Observation] = []
         if context.settings.runs(.performance) { seen += performance.observe(minute, context) }

@@ -26,6 +26,9 @@ import Testing
                 "Bad answers", "1.8 of 920", "1.65 (0.50–3.37)", "Move to sim/cheap-1",
                 "would cost 92 % less than sim/strong-1 on this traffic.", "strong-1 (now)", "$3.1", "$0.26",
             ] { #expect(said.contains(text), "\(text) is missing") }
+            for text in ["Invalid Date", "undefined", "NaN"] {
+                #expect(!said.contains(">\(text)<"), "\(text) is shown")
+            }
             #expect(!said.contains(":CONSOLE"), "\(said.split(separator: "\n").filter { $0.contains(":CONSOLE") })")
             if let folder = ProcessInfo.processInfo.environment["TRIMTAB_SCREENSHOTS"] {
                 for (name, extra) in [("light", []), ("dark", ["--blink-settings=preferredColorScheme=0"])] {

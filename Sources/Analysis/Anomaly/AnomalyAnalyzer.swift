@@ -69,8 +69,8 @@ package struct AnomalyAnalyzer: Analyzer, Equatable {
         return Observation(
             .anomaly, "anomaly.telemetry_gap", .route,
             isOver
-                ? "Records of \(minutes.fixed(0)) minutes are missing: what happened then is not known."
-                : "Nothing has been counted for \(minutes.fixed(0)) minutes: the stream lags or stands still.",
+                ? "Records of \(minutes.fixed(0)) min are missing: what happened then is not known."
+                : "Nothing has been counted for \(minutes.fixed(0)) min: the stream lags or stands still.",
             severity: .warning, confidence: 1, magnitude: Interval(estimate: minutes, lower: minutes, upper: minutes),
             window: window, evidence: ["minutes": minutes], objective: .availability,
             action: "See `trimtab stream lag`, and whether the gateways reach the event log.")

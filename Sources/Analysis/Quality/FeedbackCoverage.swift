@@ -9,11 +9,9 @@ struct FeedbackCoverage: Codable, Sendable, Equatable {
     private var first: Int64?
 
     private struct Hour: Summable {
-        var requests: Int64 = 0
         var answers: Int64 = 0
         var scores = Moments()
         mutating func merge(_ other: Hour) {
-            requests += other.requests
             answers += other.answers
             scores.merge(other.scores)
         }
@@ -21,7 +19,6 @@ struct FeedbackCoverage: Codable, Sendable, Equatable {
 
     mutating func add(_ minute: RouteMinute) {
         var hour = Hour()
-        for model in minute.models { hour.requests += model.users.requests }
         for feedback in minute.feedback {
             hour.answers += feedback.answers
             if let scores = feedback.values[QualityName.quality.rawValue] { hour.scores.merge(scores) }
@@ -35,18 +32,18 @@ struct FeedbackCoverage: Codable, Sendable, Equatable {
         let sum = day.sum(Self.hours), fewest = settings[.requestsWithoutFeedback]
         let window = Window(start: max(first, now - Int64(Self.hours) * Self.hourMs), end: now)
         if sum.scores.n == 0 {
-            return Double(sum.requests) >= fewest ? none(sum.requests, window) : nil
+            return Double(sum.answers) >= fewest ? none(sum.answers, window) : nil
         }
         guard Double(sum.answers) >= fewest else { return nil }
         return few(sum, window, below: settings[.feedbackCoverage])
     }
 
-    private func none(_ requests: Int64, _ window: Window) -> Observation {
+    private func none(_ answers: Int64, _ window: Window) -> Observation {
         Observation(
             .quality, "quality.no_feedback", .route,
-            "None of \(requests) requests has feedback on its quality, so no model can be compared.",
+            "None of \(answers) answers has feedback on its quality, so no model can be compared.",
             severity: .info, confidence: 1, magnitude: Interval(estimate: 0, lower: 0, upper: 0), window: window,
-            evidence: ["requests": Double(requests)], objective: .quality,
+            evidence: ["answers": Double(answers)], objective: .quality,
             action: "Send feedback named 'quality' to /v1/feedback, or have a sample judged.")
     }
 

@@ -233,7 +233,7 @@ export function decisions({ list, details, canWrite }, act, open) {
     const whole = details.get(one.id);
     const what = one.action === "change" ? `Move to ${one.model}` : "Stay";
     return h("li", {}, h("details", { open: whole !== undefined, ontoggle: (event) => open(one.id, event.target.open) },
-      h("summary", { "data-key": `decision-${one.id}` }, h("time", { title: format.full(one.opened_at) }, format.time(one.opened_at)),
+      h("summary", { "data-key": `decision-${one.id}` }, h("time", { title: format.full(one.at) }, format.time(one.at)),
         h("span", {}, h("b", {}, what), " ", h("span", { class: `status ${one.status}` },
           `${one.code.replaceAll("_", " ")} · ${one.status}`)),
         h("span", { class: "gist" }, one.rationale)),
@@ -262,7 +262,7 @@ export function findings(list) {
   const title = h("div", { class: "head" }, h("h2", { id: "findings-title" }, "Findings"));
   if (!list.length) return [title, empty("Nothing stands out. Analyzers report here what they can prove from the traffic.")];
   return [title, h("ul", { class: "list" }, list.map((one) => h("li", { class: "finding" },
-    h("time", { title: format.full(one.at) }, format.time(one.at)),
+    h("time", { title: format.full(one.opened_at) }, format.time(one.opened_at)),
     h("div", {}, h("p", {}, one.statement), one.action ? h("p", { class: "soft" }, one.action) : null, h("p", {}, h("span", { class: `severity ${one.severity}` }, one.severity),
       h("span", { class: "soft" }, ` · ${one.analyzer} · certain to ${format.percent(one.confidence)}`))))))];
 }
