@@ -5,7 +5,7 @@ SWIFT_FLAGS := -c release
 TEST_FLAGS := $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
 BIN := .build/release
 # Debian packages: what the product needs, what its tests add, and what its benchmarks add.
-RUN_PACKAGES := pkg-config g++ libpq-dev librdkafka-dev libsimdjson-dev libsqlite3-dev zlib1g-dev postgresql
+RUN_PACKAGES := pkg-config g++ libpq-dev libcurl4-openssl-dev librdkafka-dev libsimdjson-dev libsqlite3-dev zlib1g-dev postgresql
 TEST_PACKAGES := $(RUN_PACKAGES) kcat chromium prometheus python3 python3-venv openssl procps
 BENCH_PACKAGES := $(RUN_PACKAGES) nginx-light wrk python3 python3-venv openjdk-17-jdk-headless
 BENCHMARKS := gateway serve decisions stream rollouts loop analyzers

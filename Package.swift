@@ -62,6 +62,7 @@ let package = Package(
         // C libraries, from Debian's packages.
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O3"])], linkerSettings: [.linkedLibrary("simdjson")]),
 
@@ -73,6 +74,7 @@ let package = Package(
         // Wrappers: the only places that call C.
         wrapper("PostgresClient", ["CPostgres", "BlockingExecutors"]),
         wrapper("KafkaClient", ["CKafka", "BlockingExecutors"]),
+        wrapper("CurlClient", ["CCurl", "BlockingExecutors"]),
         wrapper("Compression", ["CZlib"]),
 
         // Schemas.
@@ -96,7 +98,7 @@ let package = Package(
         ours("Simulation", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", logging] + nio),
 
         // Assembly.
-        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Collectors", "Simulation", "PostgresClient", "KafkaClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
+        ours("Server", ["Core", "Telemetry", "Policy", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Gateway", "EventLog", "StateStore", "Observability", "ControlAPI", "Collectors", "Simulation", "PostgresClient", "KafkaClient", "CurlClient", "BlockingExecutors", yams, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"), hummingbird, logging, crypto] + nio),
         .executableTarget(name: "trimtab", dependencies: ["Server", "Simulation", "Core", arguments, yams] + nio, swiftSettings: rules),
 
         // Tests and benchmarks.
@@ -121,6 +123,7 @@ let package = Package(
         tests("PostgresClientTests", ["PostgresClient"]),
         tests("StateStoreTests", ["StateStore", logging, "ControlLoop", "PostgresClient", "Core", "Policy", "Telemetry", "Statistics", "StreamProcessing", "Analysis", "Decisions", "Rollouts"]),
         tests("KafkaClientTests", ["KafkaClient"]),
+        tests("CurlClientTests", ["CurlClient"] + nio),
         tests("EventLogTests", ["EventLog", "KafkaClient", "Telemetry", "Core", grdb]),
         tests("CollectorsTests", ["Collectors", "EventLog", "KafkaClient", "Compression", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("AnalysisTests", ["Analysis", "Statistics", "StreamProcessing", "Telemetry", "Core"]),
