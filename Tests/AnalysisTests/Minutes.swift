@@ -55,7 +55,7 @@ struct SimulatedTraffic {
             let length = 0.5 + random.unit()
             users[.outputTokens].add((outputTokens * length).rounded(), sketched: false)
             users[.cost].add((costNanoUSD * length).rounded(), sketched: false)
-            users[.speed].add(outputTokens / (latency - ttft) * 1_000, sketched: false)
+            users[.tokenTime].add((latency - ttft) / outputTokens, sketched: false)
         }
         minute.users = users
         return minute

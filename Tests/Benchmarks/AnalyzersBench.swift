@@ -9,7 +9,7 @@ enum AnalyzersBench: Benchmark {
     private static let minutes = 30 * 24 * 60
 
     static func run() async throws -> [Figure] {
-        try benchmark() + pages() + routes() + MonthStudy.run() + cost()
+        try benchmark() + pages() + routes() + QualityStudy.run() + MonthStudy.run() + cost()
     }
 
     // MARK: Labelled series

@@ -100,9 +100,9 @@ import TestSupport
         #expect(WindowAggregate(encoded: earlier + [0]) == nil)
     }
 
-    @Test("Speed is of complete answers of two tokens or more whose first token has a time")
-    func speed() throws {
-        let selection = AggregateSelection(measures: [.speed, .messages, .attempts, .queue])
+    @Test("The time of a token is of complete answers of two tokens or more whose first token has a time")
+    func tokenTime() throws {
+        let selection = AggregateSelection(measures: [.tokenTime, .messages, .attempts, .queue])
         let definition = WindowDefinition(
             name: "measures", key: [.route], assigner: .tumbling(size: 60_000), aggregates: selection)
         func one(_ change: (inout RequestRecord) -> Void) throws -> WindowAggregate {
@@ -113,18 +113,18 @@ import TestSupport
                         Make.request(1, at: 0) {
                             $0.totalMs = 1_200
                             $0.ttftMs = 200
-                            $0.tokens = TokenUsage(input: 3, output: 50)
+                            $0.tokens = TokenUsage(input: 3, output: 51)
                             change(&$0)
                         }
                     ]
                 ).values.first)
         }
-        #expect(try one { _ in }[.speed].moments.mean == 50)
-        #expect(try one { $0.tokens?.output = 1 }[.speed].moments.n == 0)
-        #expect(try one { $0.tokens = nil }[.speed].moments.n == 0)
-        #expect(try one { $0.ttftMs = nil }[.speed].moments.n == 0)
-        #expect(try one { $0.ttftMs = 1_200 }[.speed].moments.n == 0)
-        #expect(try one { $0.outcome = .upstreamCut }[.speed].moments.n == 0)
+        #expect(try one { _ in }[.tokenTime].moments.mean == 20)
+        #expect(try one { $0.tokens?.output = 1 }[.tokenTime].moments.n == 0)
+        #expect(try one { $0.tokens = nil }[.tokenTime].moments.n == 0)
+        #expect(try one { $0.ttftMs = nil }[.tokenTime].moments.n == 0)
+        #expect(try one { $0.ttftMs = 1_200 }[.tokenTime].moments.n == 0)
+        #expect(try one { $0.outcome = .upstreamCut }[.tokenTime].moments.n == 0)
         let other = try one {
             var prompt = RequestRecord.Prompt()
             prompt.messages = 4

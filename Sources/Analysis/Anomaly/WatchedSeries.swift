@@ -25,7 +25,7 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
         case .ttft: "Median time to first token"
         case .cost: "Cost per request"
         case .tokens: "Output tokens per request"
-        case .speed: "Output speed"
+        case .speed: "Time per output token"
         }
     }
 
@@ -35,7 +35,7 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
         case .latency, .slowLatency, .ttft: "ms"
         case .cost: "usd"
         case .tokens: "tokens"
-        case .speed: "tokens_per_s"
+        case .speed: "ms_per_token"
         }
     }
 
@@ -44,8 +44,7 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
     /// Whether a rise, or a fall, is a change for the worse; more or fewer tokens are neither.
     func isWorse(_ isRise: Bool) -> Bool {
         switch self {
-        case .latency, .slowLatency, .ttft, .cost: isRise
-        case .speed: !isRise
+        case .latency, .slowLatency, .ttft, .cost, .speed: isRise
         case .tokens: false
         }
     }
@@ -59,7 +58,7 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
         case .latency, .slowLatency, .ttft: value.milliseconds
         case .cost: value.dollars
         case .tokens: value.fixed(value < 10 ? 1 : 0) + " tokens"
-        case .speed: value.fixed(1) + " tokens/s"
+        case .speed: value.fixed(1) + " ms"
         }
     }
 
@@ -71,7 +70,7 @@ enum WatchedSeries: Int, Codable, CaseIterable, CodingKeyRepresentable {
         case .ttft: Self.logarithm(aggregate.ttft.quantile(0.5), aggregate.ttft.count)
         case .cost: Self.logarithm(aggregate.cost.mean.map { $0 / 1e9 }, aggregate.cost.n)
         case .tokens: Self.logarithm(aggregate.outputTokens)
-        case .speed: Self.logarithm(aggregate[.speed].moments)
+        case .speed: Self.logarithm(aggregate[.tokenTime].moments)
         }
     }
 

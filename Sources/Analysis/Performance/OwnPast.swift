@@ -68,8 +68,6 @@ struct PastLevels: Codable, Sendable, Equatable {
 
     /// The level number `place` that is usual at `hour`: the higher of what it was of late and at this hour of the day.
     func highest(_ place: Int, hour: Int64) -> Double { max(sums[place] / weight, atHour(place, hour) ?? -.infinity) }
-    /// The lower of the two.
-    func lowest(_ place: Int, hour: Int64) -> Double { min(sums[place] / weight, atHour(place, hour) ?? .infinity) }
 
     private func atHour(_ place: Int, _ hour: Int64) -> Double? {
         let hour = Int(hour % Int64(Self.hours))

@@ -69,7 +69,7 @@ struct TargetWatch: Codable, Sendable, Equatable {
     private var errors = ErrorWatch()
     private var latency = TimeWatch()
     private var ttft = TimeWatch()
-    private var speed = SpeedWatch()
+    private var tokenTime = SpeedWatch()
     private var saturation = SaturationWatch()
     /// End of the last minute with a request, milliseconds since the epoch.
     private(set) var lastSeen: Int64 = 0
@@ -81,7 +81,7 @@ struct TargetWatch: Codable, Sendable, Equatable {
         latency.observe(
             TimeSums(times: users.latency, outputTokens: tokens), minute, rise: context[.latencyRise], context)
         ttft.observe(TimeSums(times: users.ttft), minute, rise: context[.ttftRise], context)
-        speed.observe(users[.speed].moments, minute, context)
+        tokenTime.observe(users[.tokenTime].moments, minute, context)
         saturation.observe(users.errors, of: users.requests, isRoute: false, minute, context)
     }
 
@@ -89,13 +89,13 @@ struct TargetWatch: Codable, Sendable, Equatable {
         errors.endHour()
         latency.endHour(number)
         ttft.endHour(number)
-        speed.endHour(number)
+        tokenTime.endHour(number)
     }
 
     func statements(_ model: String, _ minute: Window, _ context: PerformanceContext) -> [Observation] {
         [
             errors.statement(model, minute, context), latency.statement(.latency, model, minute, context),
-            ttft.statement(.ttft, model, minute, context), speed.statement(model, minute, context),
+            ttft.statement(.ttft, model, minute, context), tokenTime.statement(model, minute, context),
             saturation.statement(.model(model), minute, context),
         ].compactMap(\.self)
     }

@@ -20,7 +20,7 @@ extension Threshold {
         "From how many times the past's on a latency or time to first token is critical.")
     static let speedDrop = Threshold(
         .performance, "speed_drop", 0.25, 0.02...0.95,
-        "By how much the mean speed of answers must fall below its own past, as a share of it.")
+        "By how much output tokens a second, by their mean time, must fall below their own past, as a share of it.")
     static let saturation = Threshold(
         .performance, "saturation", 0.02, 0.0001...1,
         "Share of requests refused for want of capacity (rate limit, overload, quota, our own limits) that is too high."

@@ -84,12 +84,15 @@ extension Measured {
         case .latency: 4
         case .ttft: 5
         case .overhead: 6
-        case .speed: 7
         case .messages: 8
         case .attempts: 9
         case .queue: 10
+        case .tokenTime: 11
         }
     }
+
+    /// Tokens a second, which are measured no more.
+    fileprivate static let retired: Set<UInt64> = [7]
 }
 
 extension ByteWriter {
@@ -131,8 +134,10 @@ extension ByteReader {
         guard let length = count() else { return nil }
         var found: [(field: Measured, measure: Measure)] = []
         for _ in 0..<length {
-            guard let code = unsigned(), let field = Measured.allCases.first(where: { $0.code == code }),
-                !found.contains(where: { $0.field == field }), let measure = measure()
+            guard let code = unsigned(), let measure = measure() else { return nil }
+            if Measured.retired.contains(code) { continue }
+            guard let field = Measured.allCases.first(where: { $0.code == code }),
+                !found.contains(where: { $0.field == field })
             else { return nil }
             found.append((field, measure))
         }

@@ -12,8 +12,9 @@ package enum Measured: String, Sendable, CaseIterable {
     case latency = "total_ms"
     case ttft = "ttft_ms"
     case overhead = "overhead_ms"
-    /// Output tokens for each second after the first one; of complete answers with at least two, whose first has a time.
-    case speed = "output_tokens_per_s"
+    /// Milliseconds for each output token after the first one; of complete answers with at least two, whose first has a
+    /// time. Its inverse, tokens a second, has no steady mean: an answer that comes at once would outweigh all others.
+    case tokenTime = "ms_per_output_token"
     /// Messages of the prompt.
     case messages
     /// Attempts before the one that answered.
@@ -30,18 +31,18 @@ package enum Measured: String, Sendable, CaseIterable {
         case .latency: record.outcome == .complete ? record.totalMs : nil
         case .ttft: record.outcome == .complete ? record.ttftMs : nil
         case .overhead: record.outcome == .complete ? record.overheadMs : nil
-        case .speed: Self.speed(of: record)
+        case .tokenTime: Self.tokenTime(of: record)
         case .messages: record.prompt.map { Double($0.messages) }
         case .attempts: Double(record.attempts.count)
         case .queue: record.queueMs
         }
     }
 
-    private static func speed(of record: borrowing RequestRecord) -> Double? {
+    private static func tokenTime(of record: borrowing RequestRecord) -> Double? {
         guard record.outcome == .complete, let first = record.ttftMs, let output = record.tokens?.output, output >= 2,
             record.totalMs > first
         else { return nil }
-        return Double(output) * 1_000 / (record.totalMs - first)
+        return (record.totalMs - first) / Double(output - 1)
     }
 }
 
@@ -90,7 +91,7 @@ package struct AggregateSelection: Sendable, Equatable {
 
     /// What analyzers and decisions need.
     package static let standard = AggregateSelection(
-        measures: [.cost, .inputTokens, .outputTokens, .cachedTokens, .latency, .ttft, .overhead, .speed],
+        measures: [.cost, .inputTokens, .outputTokens, .cachedTokens, .latency, .ttft, .overhead, .tokenTime],
         quantiles: [.latency, .ttft], signals: true, feedback: true)
 
     var problem: String? {

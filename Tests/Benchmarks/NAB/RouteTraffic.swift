@@ -88,7 +88,7 @@ struct RouteTraffic: Sendable {
         all.failures = (0..<requests).reduce(0) { sum, _ in sum + (random.unit() < share ? 1 : 0) }
         if all.failures > 0 { all.errors = [.server: all.failures] }
         let slower = fault == .latencyTimes5 ? 5.0 : 1, dearer = fault == .costTimes2 ? 2.0 : 1
-        var latency = Measure(), ttft = Measure(), cost = Measure(), tokens = Measure(), speed = Measure()
+        var latency = Measure(), ttft = Measure(), cost = Measure(), tokens = Measure(), tokenTime = Measure()
         for _ in 0..<requests - all.failures {
             let bits = random.next()
             let time = times[Int(((bits & 0xFFFF) * UInt64(times.count)) >> 16)]
@@ -97,15 +97,15 @@ struct RouteTraffic: Sendable {
             cost.add(dearer * Self.costs[Int(bits >> 16 & 4_095)], sketched: false)
             let length = Self.lengths[Int(bits >> 28 & 4_095)]
             tokens.add(length, sketched: false)
-            if time.latency > time.ttft {
-                speed.add(1_000 * length / (slower * (time.latency - time.ttft)), sketched: false)
+            if time.latency > time.ttft, length >= 2 {
+                tokenTime.add(slower * (time.latency - time.ttft) / (length - 1), sketched: false)
             }
         }
         all[.latency] = latency
         all[.ttft] = ttft
         all[.cost] = cost
         all[.outputTokens] = tokens
-        all[.speed] = speed
+        all[.tokenTime] = tokenTime
         return all
     }
 }
