@@ -224,7 +224,8 @@ final class Mirror: UpstreamUser, Slotted {
     /// Has this answer compared with the user's; the record is there already, so that what is said of it finds it.
     private func judge(_ facts: AnswerFacts) {
         guard let answer = judgedAgainst, let original = record.shadowOf, let panel = loop.panel else { return }
-        let pair = JudgePair(original, answer, copy: record.id, facts, body: body, chat: chat)
+        let pair = JudgePair(
+            original, answer, copy: record.id, facts, route: record.route, body: body, chat: chat)
         if let pair { panel.offer(pair) } else { panel.skip(.unfit) }
     }
 

@@ -18,6 +18,8 @@ package enum Metric: String, CaseIterable, Sendable {
     case judgeChecks = "trimtab_judge_checks_total"
     case judgeSkipped = "trimtab_judge_skipped_pairs_total"
     case judgeLength = "trimtab_judge_preferred_length_total"
+    case judgePreferred = "trimtab_judge_preferred_side_total"
+    case judgeCopyBetter = "trimtab_judge_copy_better_ratio"
     case judgeSpend = "trimtab_judge_spend_usd_total"
     case judgeSuspended = "trimtab_judge_suspended_state"
 

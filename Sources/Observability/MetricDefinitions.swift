@@ -39,6 +39,13 @@ extension Metric {
         case .judgeSkipped: counter("pairs", [.reason], "Sampled pairs of answers that were not judged.")
         case .judgeLength:
             counter("pairs", [.kind], "Preferred answers that were longer or shorter than the other one.")
+        case .judgePreferred:
+            counter("pairs", [.route, .kind], "Pairs in which the judge preferred the user's answer, or the copy's.")
+        case .judgeCopyBetter:
+            gauge(
+                "share", [.route, .kind],
+                "Share of decided pairs whose better answer is the copy's, corrected for the judge's errors in its checks: "
+                    + "estimate, lower and upper bound (95 %).")
         case .judgeSpend: counter("usd", [], "US dollars spent on the judge, checks included.")
         case .judgeSuspended: gauge("state", [], "1 while the judge fails its checks and is not listened to.")
         case .logAppended: counter("records", [.kind], "Records appended to the local log.")

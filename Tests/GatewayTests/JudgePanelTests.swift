@@ -3,6 +3,7 @@ import Gateway
 import Logging
 import NIOCore
 import Policy
+import Statistics
 import Synchronization
 import Telemetry
 import Testing
@@ -65,7 +66,7 @@ private final class PlayedJudge: Judge {
     {
         JudgePair(
             original: UUIDv7(high: number << 16 | 0x7000, low: 1 << 63 | 7),
-            copy: UUIDv7(high: number << 16 | 0x7001, low: 1 << 63 | 7),
+            copy: UUIDv7(high: number << 16 | 0x7001, low: 1 << 63 | 7), route: "chat",
             body: ByteBuffer(string: #"{"model":"chat","messages":[{"role":"user","content":"hello"}]}"#),
             originalAnswer: Array(original.utf8), copyAnswer: Array(copy.utf8))
     }
@@ -140,6 +141,39 @@ private final class PlayedJudge: Judge {
         let feedback = try #require(sink.feedback.first)
         #expect(feedback.comment?.contains(" checks:2") == true && feedback.value == 0.5)
         await eventually("feedback on both sides") { sink.feedback.count == 2 * (statistics.verdicts[.tie] ?? 0) }
+    }
+
+    /// Whose answer was better is counted by route, and corrected once the judge has been checked.
+    @Test func sharesAreCorrectedByTheChecks() async throws {
+        let sink = MemorySink()
+        let judge = PlayedJudge { asked in
+            let isNull = [asked.first, asked.second].map { $0 == JudgePrompt.nullAnswer }
+            if isNull.contains(true) { return .success(isNull[0] ? .second : .first) }
+            return .success(asked.first.contains("good") ? .first : .second)
+        }
+        let panel = Self.panel(judge, sink: sink) { $0.controlShare = 0.1 }
+        for number in 0..<220 {
+            panel.offer(
+                number % 4 == 0 ? Self.pair(UInt64(number), "bad", "good answer") : Self.pair(UInt64(number)))
+            await eventually("its end") { Self.total(panel.statistics) == number + 1 }
+        }
+        let statistics = panel.statistics, sides = try #require(statistics.sides["chat"])
+        #expect(Int(sides.user + sides.copy) == statistics.verdicts[.preferred])
+        let better = try #require(statistics.copyIsBetter(on: "chat"))
+        #expect(better.interval.contains(0.25) && better.interval.upperBound < 0.4)
+        // The judge made no mistake in its checks, which does not say that it makes none.
+        #expect(abs(better.share - Double(sides.copy) / Double(sides.user + sides.copy)) < 1e-9)
+        #expect(statistics.copyIsBetter(on: "other") == nil)
+        var unchecked = statistics
+        unchecked.accuracy = Proportion(events: 0, trials: 0)
+        #expect(unchecked.copyIsBetter(on: "chat") == nil)
+    }
+
+    @Test func routesThatAreCountedApartAreBounded() {
+        var statistics = JudgeStatistics(version: "v")
+        for number in 0..<1_000 { statistics.prefer(copy: true, route: "route-\(number)") }
+        #expect(statistics.sides.count == JudgeStatistics.mostRoutes)
+        #expect(statistics.sides[JudgeStatistics.otherRoutes]?.copy == 1_000 - Int64(JudgeStatistics.mostRoutes) + 1)
     }
 
     /// What waits is bounded, what is asked at a time too, and offering never waits.

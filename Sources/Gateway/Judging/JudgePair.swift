@@ -9,14 +9,18 @@ package struct JudgePair: Sendable {
 
     package let original: UUIDv7
     package let copy: UUIDv7
+    let route: String
     let body: ByteBuffer
     /// Texts in UTF-8.
     let originalAnswer: [UInt8]
     let copyAnswer: [UInt8]
 
-    package init(original: UUIDv7, copy: UUIDv7, body: ByteBuffer, originalAnswer: [UInt8], copyAnswer: [UInt8]) {
+    package init(
+        original: UUIDv7, copy: UUIDv7, route: String, body: ByteBuffer, originalAnswer: [UInt8], copyAnswer: [UInt8]
+    ) {
         self.original = original
         self.copy = copy
+        self.route = route
         self.body = body
         self.originalAnswer = originalAnswer
         self.copyAnswer = copyAnswer
@@ -24,13 +28,14 @@ package struct JudgePair: Sendable {
 
     /// - Returns: `nil` for answers that are not one text each, or too long, or to a question with images.
     init?(
-        _ original: UUIDv7, _ answer: AnswerFacts, copy: UUIDv7, _ copyAnswer: AnswerFacts, body: ByteBuffer,
-        chat: ChatBody
+        _ original: UUIDv7, _ answer: AnswerFacts, copy: UUIDv7, _ copyAnswer: AnswerFacts, route: String,
+        body: ByteBuffer, chat: ChatBody
     ) {
         guard chat.images == 0, body.readableBytes <= Self.textLimit, let first = Self.text(answer),
             let second = Self.text(copyAnswer)
         else { return nil }
-        self.init(original: original, copy: copy, body: body, originalAnswer: first, copyAnswer: second)
+        self.init(
+            original: original, copy: copy, route: route, body: body, originalAnswer: first, copyAnswer: second)
     }
 
     /// An answer that is empty is judged; one that is a tool call is no text.

@@ -59,6 +59,7 @@ package final class JudgePanel: Sendable {
         state.withLock { state in
             var statistics = state.statistics
             statistics.spent = state.budget.spent
+            statistics.accuracy = state.record.accuracy
             statistics.isSuspended = state.record.fails(settings.minAccuracy)
             return statistics
         }
@@ -229,7 +230,10 @@ package final class JudgePanel: Sendable {
             let (value, outcome) = Self.worth(side)
             state.statistics.verdicts[outcome, default: 0] += 1
             guard let value else { return [] }
-            if outcome == .preferred { Self.noteLength(pair, side, &state.statistics) }
+            if outcome == .preferred {
+                Self.noteLength(pair, side, &state.statistics)
+                state.statistics.prefer(copy: side == .second, route: pair.route)
+            }
             let accuracy = state.record.accuracy
             return pair.feedback(
                 value: value, note: "judge:\(version) checks:\(accuracy.events)/\(accuracy.trials)", at: wallClock(),

@@ -25,6 +25,15 @@ extension JudgeStatistics {
                         [.version: version, .kind: kind.rawValue, .result: passed ? "passed" : "failed"]))
             }
         }
+        for (route, seen) in sides {
+            samples.append(MetricSample(.judgePreferred, Double(seen.user), [.route: route, .kind: "user"]))
+            samples.append(MetricSample(.judgePreferred, Double(seen.copy), [.route: route, .kind: "copy"]))
+            guard let better = copyIsBetter(on: route) else { continue }
+            let shown = [
+                "estimate": better.share, "lower": better.interval.lowerBound, "upper": better.interval.upperBound,
+            ]
+            samples += shown.map { MetricSample(.judgeCopyBetter, $1, [.route: route, .kind: $0]) }
+        }
         return samples
     }
 }
