@@ -35,7 +35,7 @@ import Synchronization
     }
 
     private func perform(_ request: OutboundRequest, _ transfer: Transfer) throws -> OutboundResponse {
-        let curl = try opened()
+        let curl = try unsafe opened()
         unsafe curl_easy_reset(curl)
         var headers: UnsafeMutablePointer<curl_slist>?
         defer { unsafe curl_slist_free_all(headers) }
@@ -44,10 +44,10 @@ import Synchronization
             guard !line.contains(where: \.isNewline) else { throw CurlError("a header holds a line break") }
             unsafe headers = curl_slist_append(headers, line)
         }
-        // libcurl copies what it takes as a string, but not a body.
-        try set(curl, CURLOPT_URL, request.url)
-        try set(curl, CURLOPT_PROTOCOLS_STR, "http,https")
-        try set(curl, CURLOPT_USERAGENT, "trimtab")
+        // libcurl copies what it is given here.
+        try unsafe set(curl, CURLOPT_URL, request.url)
+        try unsafe set(curl, CURLOPT_PROTOCOLS_STR, "http,https")
+        try unsafe set(curl, CURLOPT_USERAGENT, "trimtab")
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_NOSIGNAL, 1))
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_NOPROGRESS, 0))
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_TIMEOUT_MS, request.timeoutMs))
@@ -57,12 +57,15 @@ import Synchronization
         try check(unsafe trimtab_curl_set_write(curl, Transfer.write))
         try check(unsafe trimtab_curl_set_pointer(curl, CURLOPT_XFERINFODATA, context))
         try check(unsafe trimtab_curl_set_progress(curl, Transfer.progress))
-        let result = try request.body.withUnsafeBytes { body in
-            try check(unsafe trimtab_curl_set_number(curl, CURLOPT_POST, 1))
-            try check(unsafe trimtab_curl_set_size(curl, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
-            try check(unsafe trimtab_curl_set_pointer(curl, CURLOPT_POSTFIELDS, body.baseAddress))
-            return unsafe curl_easy_perform(curl)
+        try check(unsafe trimtab_curl_set_number(curl, CURLOPT_POST, 1))
+        try check(unsafe trimtab_curl_set_size(curl, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count)))
+        // An empty body is one, too: without any libcurl would read the standard input.
+        let body = request.body.isEmpty ? [0] : request.body
+        let taken = unsafe body.withUnsafeBytes {
+            unsafe trimtab_curl_set_pointer(curl, CURLOPT_COPYPOSTFIELDS, $0.baseAddress)
         }
+        try check(taken)
+        let result = unsafe curl_easy_perform(curl)
         if Task.isCancelled { throw CancellationError() }
         guard result == CURLE_OK else { throw CurlError(result, isTooLong: transfer.isTooLong) }
         var status = 0
