@@ -102,6 +102,31 @@ struct CostWasteTests {
         }
     }
 
+    @Test func whatNobodyWaitsForCouldGoThroughABatchInterface() throws {
+        // Of 1,000 requests an hour at 2 USD, by key.
+        let unattended: [String: Int64] = ["nightly": 1_000, "chat": 900, "little": 1_000]
+        var route = route()
+        func spent(_ minute: inout RouteMinute, _ keys: some Sequence<String>) {
+            guard minute.window.start % 3_600_000 == 0 else { return }
+            minute.results = keys.map { key in
+                var aggregate = WindowAggregate(AggregateSelection(measures: [.cost], signals: true))
+                aggregate.requests = 1_000
+                aggregate.cost.add(key == "little" ? 1e7 : 2e9)
+                aggregate.signals = [.unattended: unattended[key] ?? 0]
+                return result("spend", minute, aggregate, "", ["", key])
+            }
+        }
+        #expect(route.run(1_440, [traffic]) { spent(&$0, unattended.keys.sorted()) }.news == [])
+        let said = route.run(1_440, [traffic]) { spent(&$0, unattended.keys.sorted()) }
+        #expect(said.news == ["cost.waste_batchable"])
+        let found = try #require(said.first { $0.code == "cost.waste_batchable" })
+        #expect(found.subject == Subject(.key, "nightly") && found.severity == .info && found.confidence == 0.5)
+        #expect(abs(found.magnitude.upper - 24) < 0.01 && found.magnitude.lower == 0)
+        // It is over with the last day that had any.
+        route.run(1_440, [traffic])
+        #expect(!route.run(60, [traffic]).contains { $0.code == "cost.waste_batchable" })
+    }
+
     /// An hour of prompts of one size: what a model costs and how long its answers are.
     private func sizes(_ cost: Double, sigma: Double, _ random: inout SplitMix64) -> WindowAggregate {
         var aggregate = WindowAggregate(

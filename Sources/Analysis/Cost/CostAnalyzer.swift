@@ -9,7 +9,7 @@ package struct CostAnalyzer: Analyzer {
     package static let kind = AnalyzerKind.cost
     package static let thresholds: [Threshold] = [
         .costRise, .acceptedCostRise, .spenderRise, .unknownCost, .priceChange, .budgetMonth, .budgetRisk, .wasteDay,
-        .wasteShare, .longOutput, .qualityMargin,
+        .wasteShare, .longOutput, .batchDiscount, .qualityMargin,
     ]
     /// Models of a route that are told apart.
     private static let mostModels = 64
@@ -104,9 +104,8 @@ package struct CostAnalyzer: Analyzer {
             switch result.key.window {
             case WindowDefinition.spend:
                 guard result.key.others.count == 2 else { continue }
-                let dollars = result.aggregate.cost.sum / 1e9
-                projects.add(result.key.others[0], dollars: dollars, at: at)
-                keys.add(result.key.others[1], dollars: dollars, at: at)
+                projects.add(result.key.others[0], result.aggregate, at: at)
+                keys.add(result.key.others[1], result.aggregate, at: at)
             case WindowDefinition.sizes:
                 guard let size = result.key.others.first else { continue }
                 models[place(result.key.modelKey)]?.take(
@@ -119,13 +118,15 @@ package struct CostAnalyzer: Analyzer {
 
     private mutating func look(_ now: CostMoment) {
         standing = now.forecast(spend)
+        keys.advance(to: now.now - 1)
+        projects.advance(to: now.now - 1)
         standing += now.spenders(keys, .key) + now.spenders(projects, .project)
         for (name, model) in models.sorted(by: { $0.key < $1.key }) {
             standing += now.prices(name, model) + now.waste(name, model)
             standing += [now.perAccepted(name, model)].compactMap { $0 }
         }
         standing += now.dearerModels(models)
-        standing += now.promptWaste(prompts, models)
+        standing += now.promptWaste(prompts, models) + now.batchable(keys)
     }
 }
 

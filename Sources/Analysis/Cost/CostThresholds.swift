@@ -24,6 +24,9 @@ extension Threshold {
     static let longOutput = Threshold(
         .cost, "long_output_factor", 8, 2...1_000,
         "An answer is over-long from so many times the median length for prompts of its size.")
+    static let batchDiscount = Threshold(
+        .cost, "batch_discount", 0.5, 0...0.95,
+        "What a provider's batch interface takes off the price, as a share of it; 0 says nothing of batches.")
     static let qualityMargin = Threshold(
         .cost, "quality_margin", 0.02, 0...0.5,
         "Quality by which a cheaper model may be worse and still count as no worse, on 0...1.")

@@ -89,11 +89,34 @@ struct SpenderBook: Codable, Sendable, Equatable {
     /// Those that spend the most.
     static let most = 48
 
-    private(set) var days: [String: TimeRing<SpendHistory.Sums>] = [:]
+    /// Dollars, and the requests behind them.
+    struct Sums: PackedSums {
+        var sums = SIMD4<Float>()
+        var dollars: Double { value(0) }
+        var requests: Double { value(1) }
+        /// Requests that nobody seems to have waited for.
+        var unattended: Double { value(2) }
+
+        init() {}
+
+        init(_ aggregate: WindowAggregate) {
+            put(0, aggregate.cost.sum / 1e9)
+            put(1, Double(aggregate.requests))
+            put(2, Double(aggregate.count(of: .unattended)))
+        }
+    }
+
+    private(set) var days: [String: TimeRing<Sums>] = [:]
 
     init() {}
 
-    mutating func add(_ name: String, dollars: Double, at ms: Int64) {
+    /// Moves on to the day of `ms`, also for those that spend nothing any more.
+    mutating func advance(to ms: Int64) {
+        for name in days.keys { days[name]?.advance(to: ms) }
+    }
+
+    mutating func add(_ name: String, _ aggregate: WindowAggregate, at ms: Int64) {
+        let new = Sums(aggregate), dollars = new.dollars
         guard !name.isEmpty, dollars > 0 else { return }
         if days[name] == nil, days.count >= Self.most {
             guard let least = days.min(by: { ($0.value.sum(8).dollars, $0.key) < ($1.value.sum(8).dollars, $1.key) }),
@@ -102,6 +125,6 @@ struct SpenderBook: Codable, Sendable, Equatable {
             days[least.key] = nil
         }
         days[name, default: TimeRing(slotMs: SpendHistory.dayMs, capacity: 8)]
-            .add(SpendHistory.Sums(dollars: dollars, minutes: 1), at: ms)
+            .add(new, at: ms)
     }
 }

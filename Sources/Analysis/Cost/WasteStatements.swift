@@ -4,6 +4,8 @@ import Statistics
 extension CostMoment {
     /// A sure saving above this share of the spend is worth a warning.
     private static let grave = 0.2
+    /// Share of a key's requests that are without stream, session and user when it is a job's.
+    private static let unattended = 0.98
 
     /// What is told of a saving: from its certain part on. All amounts are dollars a day.
     func waste(
@@ -51,6 +53,27 @@ extension CostMoment {
                 action: "Answer sooner, stream, or stop the provider when the client leaves."),
             retries(name, again, sums, spend), longOutputs(name, model, sums, days, spend),
         ].compactMap { $0 }
+    }
+
+    /// Keys whose requests of the last whole day nobody seems to have waited for. That a program waits, no record says: the
+    /// saving is between nothing and all of the discount.
+    func batchable(_ keys: SpenderBook) -> [Observation] {
+        keys.days.sorted { $0.key < $1.key }.compactMap { name, days in
+            let day = days.sum(1, skipping: 1), saved = threshold(.batchDiscount) * day.dollars
+            let unattended = Proportion(events: Int64(day.unattended), trials: Int64(day.requests))
+            guard day.requests >= 200, unattended.wilson().lowerBound >= Self.unattended, saved > 0,
+                saved >= threshold(.wasteDay)
+            else { return nil }
+            return observation(
+                "cost.waste_batchable", Subject(.key, name),
+                "Nobody seems to wait for the answers to \(name): hardly any is streamed, or of a session or a user. A "
+                    + "batch interface would have saved up to \(saved.dollars) yesterday.",
+                .info, 0.5, Interval(estimate: saved, lower: 0, upper: saved), over: 2 * SpendHistory.dayMs,
+                [
+                    "requests": day.requests, "unattended": day.unattended, "usd_per_day": day.dollars,
+                    "saving_usd_per_day": saved,
+                ], action: "Ask whose key it is whether the answers may come within a day.")
+        }
     }
 
     /// Micro-dollars of a request's prompt; `nil` without a listed price.

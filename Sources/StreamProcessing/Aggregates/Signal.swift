@@ -21,6 +21,8 @@ package enum Signal: String, Sendable, CaseIterable {
     case regenerated
     /// The provider read a part of the prompt from its cache.
     case cached
+    /// Neither streamed nor of a session or a user: nobody seems to wait for it.
+    case unattended
 
     /// What stands for it in stored aggregates, below `codes`. A code is never given to another signal.
     var code: Int {
@@ -37,10 +39,11 @@ package enum Signal: String, Sendable, CaseIterable {
         case .repetitive: 9
         case .regenerated: 10
         case .cached: 11
+        case .unattended: 12
         }
     }
 
-    static let codes = 12
+    static let codes = 13
 
     /// By code.
     static let coded = allCases.sorted { $0.code < $1.code }
@@ -54,6 +57,7 @@ package enum Signal: String, Sendable, CaseIterable {
         if record.regenerates != nil { bits |= 1 << 10 }
         if let tokens = record.tokens, tokens.cachedRead > 0 { bits |= 1 << 11 }
         if record.finish == "length" { bits |= 1 << 0 }
+        if !record.stream, record.session == nil, record.user == nil { bits |= 1 << 12 }
         if let checks = record.checks {
             if checks.refusal == true { bits |= 1 << 3 }
             if checks.empty == true { bits |= 1 << 4 }
