@@ -6,13 +6,14 @@ import Policy
 import Simulation
 import Statistics
 import StreamProcessing
+import Telemetry
 
 /// A real incident, told by the backtest from recorded answers.
 ///
 /// On 2 October 2024 the name `gpt-4o` passed from the model of May to that of August, at half the price. Asked for function
 /// calls in a prompt, the new one put its answer into a code fence, which the reader of such answers refused: what was
 /// right 79 times in a hundred was then right 26 times. Both models' answers to the same 1,155 prompts are recorded. The
-/// arrivals are ours: one request a second for two days, of which one in four is scored.
+/// arrivals are ours: one request a second for three days, of which one in four is scored.
 enum IncidentBench: Benchmark {
     static let name = "analyzers-incident"
     private static let set = "bfcl_2024_08"
@@ -40,7 +41,7 @@ enum IncidentBench: Benchmark {
         try await store.apply(Route(name: route), firstPolicy: policy, by: name, now: day - dayMs)
         try await record(data, route, in: store)
         let driver = AnalysisDriver(settings: AnalyzerSettings(), store: store, windowMs: minuteMs)
-        let report = try await driver.backtest(route, in: day..<day + dayMs, warmUpMs: dayMs)
+        let report = try await driver.backtest(route, in: day..<day + 2 * dayMs, warmUpMs: dayMs)
         print("| after the change | lasted | finding | severity | it said |")
         print("|---|---|---|---|---|")
         for finding in report.findings where finding.openedAt >= change {
@@ -62,14 +63,14 @@ enum IncidentBench: Benchmark {
         ]
     }
 
-    /// What the stream would have stored of the two days.
+    /// What the stream would have stored of the three days.
     private static func record(_ data: RecordedData.Loaded, _ route: RouteName, in store: InMemoryControlStore)
         async throws
     {
         var random = SplitMix64(seed: 20_241_002)
         let prompts = data.outcomes.prompts(answeredBy: [models.before, models.after])
         let key = WindowKey(route: route.description, modelKey: model, arm: .stable, policy: 1)
-        for start in stride(from: day - dayMs, to: day + dayMs, by: Int64.Stride(minuteMs)) {
+        for start in stride(from: day - dayMs, to: day + 2 * dayMs, by: Int64.Stride(minuteMs)) {
             let served = start < change ? models.before : models.after
             let window = Window(start: start, end: start + minuteMs)
             var aggregate = WindowAggregate(), quality = Moments()

@@ -33,7 +33,30 @@ import TestSupport
             }, [.cached]
         ),
         ("not cached", { $0.tokens = TokenUsage(input: 9, output: 1) }, []),
+        ("not streamed", { $0.stream = false }, [.unattended]),
+        (
+            "of a session",
+            {
+                $0.stream = false
+                $0.session = "a"
+            }, []
+        ),
+        (
+            "of a user",
+            {
+                $0.stream = false
+                $0.user = "b"
+            }, []
+        ),
     ]
+
+    /// Streamed, unless the case says otherwise.
+    private static func request(_ number: UInt64, _ change: (inout RequestRecord) -> Void) -> LogEvent {
+        Make.request(number, at: 0) {
+            $0.stream = true
+            change(&$0)
+        }
+    }
 
     private static func checks(_ change: (inout RequestRecord.Checks) -> Void) -> RequestRecord.Checks {
         var checks = RequestRecord.Checks()
@@ -61,20 +84,20 @@ import TestSupport
         let definition = WindowDefinition.requests(sizeMs: 60_000, latenessMs: 0)
         var all: [Signal: Int64] = [:]
         for one in Self.cases {
-            let found = try #require(try windows(definition, [Make.request(2, at: 0, one.change)]).values.first)
+            let found = try #require(try windows(definition, [Self.request(2, one.change)]).values.first)
             #expect(
                 Set(found.signals.keys) == one.signals && found.signals.values.allSatisfy { $0 == 1 }, "\(one.name)")
             for signal in one.signals { all[signal, default: 0] += 1 }
         }
         #expect(Set(all.keys) == Set(Signal.allCases))
-        let together = Self.cases.enumerated().map { Make.request(UInt64($0), at: 0, $1.change) }
+        let together = Self.cases.enumerated().map { Self.request(UInt64($0), $1.change) }
         #expect(try windows(definition, together).values.map(\.signals) == [all])
     }
 
     @Test("Signals of partial results add up, and are stored with them")
     func merged() throws {
         let definition = WindowDefinition.requests(sizeMs: 60_000, latenessMs: 0)
-        let events = Self.cases.enumerated().map { Make.request(UInt64($0), at: 0, $1.change) }
+        let events = Self.cases.enumerated().map { Self.request(UInt64($0), $1.change) }
         let whole = try #require(try windows(definition, events).values.first)
         let first = try #require(try windows(definition, Array(events[..<7])).values.first)
         let second = try #require(try windows(definition, Array(events[7...])).values.first)
@@ -91,7 +114,7 @@ import TestSupport
     @Test("What the release before stored is read, without signals")
     func earlierForm() throws {
         let definition = WindowDefinition.requests(sizeMs: 60_000, latenessMs: 0)
-        let aggregate = try #require(try windows(definition, [Make.request(1, at: 0)]).values.first)
+        let aggregate = try #require(try windows(definition, [Self.request(1) { _ in }]).values.first)
         // The forms differ in their number and in the list at the end, which is empty here.
         let bytes = aggregate.encoded()
         #expect(bytes.first == 3 && bytes.last == 0)

@@ -83,7 +83,7 @@ extension CostMoment {
     func spenders(_ book: SpenderBook, _ kind: Subject.Kind) -> [Observation] {
         book.days.sorted { $0.key < $1.key }.compactMap { name, days in
             let all = days.newest(days.capacity), today = all.last?.dollars ?? 0
-            let before = all.dropLast().filter { $0.requests > 0 }.map(\.dollars)
+            let before = all.dropLast().map(\.dollars).filter { $0 > 0 }
             guard before.count >= 3, let most = before.max(), today >= threshold(.wasteDay),
                 today > (1 + threshold(.spenderRise)) * most
             else { return nil }

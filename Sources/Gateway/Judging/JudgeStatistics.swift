@@ -18,6 +18,8 @@ package struct JudgeStatistics: Sendable, Equatable {
     package var spent = NanoUSD.zero
     package var isSuspended = false
 
+    package init(version: String) { self.version = version }
+
     /// Routes counted apart; the others are one.
     package static let mostRoutes = 64
     package static let otherRoutes = "(other)"

@@ -1,6 +1,7 @@
 import Core
 import Gateway
 import Observability
+import Statistics
 
 extension JudgeStatistics {
     /// For the registry, at each scrape.
