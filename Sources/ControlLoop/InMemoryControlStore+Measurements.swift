@@ -5,6 +5,7 @@ package import Policy
 package import Rollouts
 import Statistics
 package import StreamProcessing
+import Telemetry
 
 extension InMemoryControlStore {
     // MARK: Fed by the stream
@@ -44,7 +45,7 @@ extension InMemoryControlStore {
             let key = window.key.modelKey
             var row = rows[key] ?? TargetStatistics(route: route.description, modelKey: key)
             row.add(window.aggregate)
-            if let quality = window.feedback["quality"] { row.quality.merge(quality) }
+            if let quality = window.feedback[Feedback.quality] { row.quality.merge(quality) }
             rows[key] = row
             latency[key, default: (DDSketch(), DDSketch())].0.merge(window.aggregate.latency)
             latency[key, default: (DDSketch(), DDSketch())].1.merge(window.aggregate.ttft)

@@ -5,7 +5,7 @@ import Telemetry
 struct FeedbackForm: Equatable {
     var id: UUIDv7?
     var request: UUIDv7
-    var name = "quality"
+    var name = Feedback.quality
     var value: Double
     var source = Feedback.Source.user
     var pair: UUIDv7?
@@ -93,7 +93,7 @@ struct FeedbackReader {
             blame(.value, "'value' must be a number from 0 to 1, higher is better.")
             return nil
         }
-        let name = texts[.name] ?? "quality"
+        let name = texts[.name] ?? Feedback.quality
         if !Self.isName(name) { blame(.name, "'name' must be 1 to 64 of a-z 0-9 _, a letter first.") }
         let source = Feedback.Source(rawValue: texts[.source] ?? "user")
         if source == nil { blame(.source, "'source' must be user, check, judge or outcome.") }

@@ -1,6 +1,7 @@
 import Core
 import Statistics
 import StreamProcessing
+import Telemetry
 
 /// What a route spends, what it will have spent, what it need not spend, and what is paid for a token.
 ///
@@ -50,7 +51,7 @@ package struct CostAnalyzer: Analyzer {
             total.merge(UsageSums(model.users))
         }
         for feedback in minute.feedback {
-            guard let quality = feedback.values["quality"], quality.n > 0 else { continue }
+            guard let quality = feedback.values[Feedback.quality], quality.n > 0 else { continue }
             models[place(feedback.modelKey)]?.take(quality: quality, at: at)
         }
         enterHour(at)

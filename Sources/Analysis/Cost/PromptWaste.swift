@@ -21,15 +21,16 @@ struct PromptWaste: Codable, Sendable, Equatable {
         init() {}
 
         init(_ aggregate: WindowAggregate) {
-            // In the order of the definition: prompt, template, session, user; prompt, template, prefix, ...
-            if let different = aggregate.distinct.first?.estimate, let top = aggregate.top.first, top.total > 0 {
+            if let different = aggregate.distinct(.prompt)?.estimate, let top = aggregate.summary(.prompt),
+                top.total > 0
+            {
                 let total = Double(top.total)
                 put(0, total)
                 put(1, max(0, total - different))
                 put(2, Self.again(top))
-                put(3, max(0, total - different * (1 - 3 * PromptWaste.hashError)))
+                put(3, max(0, total - different * (1 - 3 * WindowAggregate.distinctError)))
             }
-            if aggregate.top.count > 2 { put(4, Self.again(aggregate.top[2])) }
+            if let prefixes = aggregate.summary(.prefix) { put(4, Self.again(prefixes)) }
             put(5, aggregate.inputTokens.sum)
             put(6, aggregate[.cachedTokens].moments.sum)
             put(7, Double(aggregate.requests))
@@ -41,8 +42,6 @@ struct PromptWaste: Codable, Sendable, Equatable {
         }
     }
 
-    /// Standard error of the number of different ones, as a share: 1.04 / √16384.
-    fileprivate static let hashError = 0.0081
     /// Tokens of the shortest beginning that providers cache.
     static let prefixTokens = 1_024.0
 

@@ -6,8 +6,6 @@ import StreamProcessing
 struct PromptWindow: Codable, Sendable, Equatable {
     /// Prompts of a window without which it says nothing.
     private static let fewest: Int64 = 200
-    /// Relative standard error of a count of distinct items.
-    private static let distinctError = 0.0081
     /// A share at which a statement ends, as a part of that at which it begins.
     private static let hysteresis = 0.8
     /// A user or key of so many times its even share is heavy.
@@ -68,7 +66,7 @@ struct PromptWindow: Codable, Sendable, Equatable {
     private static func repeats(_ distinct: HyperLogLog?, of all: SpaceSaving?) -> Interval? {
         guard let distinct, let all, all.total >= fewest else { return nil }
         let n = Double(all.total), share = min(1, distinct.estimate / n)
-        let half = normalQuantile(0.975) * distinctError * share
+        let half = normalQuantile(0.975) * WindowAggregate.distinctError * share
         return Interval(
             estimate: 1 - share, lower: max(0, 1 - share - half), upper: min(1, 1 - share + half))
     }
@@ -136,25 +134,5 @@ struct PromptWindow: Codable, Sendable, Equatable {
             "\(repeats.estimate.percent) of the prompts come from the same template as another of the same ten minutes.",
             severity: .info, confidence: 0.99, magnitude: repeats, window: window, evidence: evidence, objective: .cost,
             action: "Put what they share at the beginning of the prompt, where providers cache it.")
-    }
-}
-
-extension WindowAggregate {
-    /// The order in which the window `prompts` counts.
-    private static let prompts = WindowDefinition.analyzers(latenessMs: 0)
-        .first { $0.name == WindowDefinition.prompts }?.aggregates
-
-    /// Of the window `prompts`: the number of different items; `nil` where it was not counted.
-    func distinct(_ item: CountedItem) -> HyperLogLog? {
-        guard let place = Self.prompts?.distinct.firstIndex(of: item), place < distinct.count else { return nil }
-        return distinct[place]
-    }
-
-    /// Of the window `prompts`: the most frequent items; `nil` where they were not counted.
-    func summary(_ item: CountedItem) -> SpaceSaving? {
-        guard let place = Self.prompts?.top.firstIndex(where: { $0.item == item }), place < top.count else {
-            return nil
-        }
-        return top[place]
     }
 }

@@ -58,7 +58,7 @@ struct TargetComparison: Codable, Sendable, Equatable {
 
     /// Takes in the finished windows of `sizes`.
     mutating func observe(_ results: [MergedWindow], mostModels: Int) {
-        for result in results where result.key.window == "sizes" {
+        for result in results where result.key.window == WindowDefinition.sizes {
             guard let size = result.key.others.first, !result.key.modelKey.isEmpty, result.key.arm != .shadow else {
                 continue
             }

@@ -60,7 +60,7 @@ extension ControlAPI {
     private func judge(_ call: Call) async throws -> Response {
         let body = try call.decode(FeedbackBody.self)
         var errors: [Violation] = []
-        let name = body.name ?? "quality"
+        let name = body.name ?? Feedback.quality
         if name.wholeMatch(of: /[a-z][a-z0-9_]{0,63}/) == nil {
             errors.append(.init("/name", "'\(name)' is not a name: use a-z, 0-9 and _, a letter first, at most 64."))
         }
