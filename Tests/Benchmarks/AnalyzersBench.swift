@@ -154,6 +154,9 @@ enum AnalyzersBench: Benchmark {
                     name: "analyzers.recorded_pages", value: Double(recorded.critical) * 30 / days,
                     unit: "critical findings a recorded route and 30 days, all series together"),
                 Figure(
+                    name: "analyzers.recorded_warnings", value: Double(recorded.warnings) * 30 / days,
+                    unit: "warnings a recorded route and 30 days, all series together"),
+                Figure(
                     name: "analyzers.recorded_recall", value: 100 * recorded.leastRecall,
                     unit: "% in 3 minutes, worst fault, recorded (goal 95)"),
             ]
