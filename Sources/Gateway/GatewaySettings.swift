@@ -73,6 +73,16 @@ package struct ProviderSettings: Sendable, Equatable, CustomStringConvertible {
     /// PEM file of certificate authorities to trust instead of the system's.
     package var trustRootsFile: String?
 
+    /// What is appended to the base URL, without the slashes at its end.
+    static let chatPath = "/chat/completions"
+
+    /// Where chat requests to it go.
+    package var chatURL: String {
+        var base = baseURL[...]
+        while base.last == "/" { base = base.dropLast() }
+        return base + Self.chatPath
+    }
+
     package init(id: String, baseURL: String, apiKey: String? = nil) {
         self.id = id
         self.baseURL = baseURL

@@ -19,7 +19,7 @@ struct UpstreamEndpoint: Sendable {
         (host, port) = (url.host, url.port)
         address = try? SocketAddress(ipAddress: url.host, port: url.port)
         tls = url.secure ? try Self.context(settings) : nil
-        var head = "POST \(url.path)/chat/completions HTTP/1.1\r\nhost: \(url.authority)\r\n"
+        var head = "POST \(url.path)\(ProviderSettings.chatPath) HTTP/1.1\r\nhost: \(url.authority)\r\n"
         if let key = settings.apiKey {
             guard key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
                 throw TrimtabError(

@@ -51,7 +51,7 @@ import Testing
 
     @Test func theBudgetIsOfADay() {
         let day: Int64 = 86_400_000
-        var budget = JudgeBudget(limit: NanoUSD(100))
+        var budget = DayBudget(limit: NanoUSD(100))
         /// Whether so much may still be spent at that time.
         func allows(_ amount: Int64, _ now: Int64) -> Bool { budget.reserve(NanoUSD(amount), now: now) }
         #expect([(60, 5), (60, 6)].map(allows) == [true, false])
@@ -59,7 +59,7 @@ import Testing
         #expect([(90, 8), (1, 9), (100, day), (.max, day)].map(allows) == [true, false, true, false])
         #expect(budget.spent == NanoUSD(10))
         // What was set aside yesterday frees nothing today.
-        budget = JudgeBudget(limit: NanoUSD(100))
+        budget = DayBudget(limit: NanoUSD(100))
         #expect([(80, 0), (100, day)].map(allows) == [true, true])
         budget.settle(reserved: NanoUSD(80), cost: NanoUSD(80), now: day)
         #expect([(1, day)].map(allows) == [false] && budget.spent == NanoUSD(80))

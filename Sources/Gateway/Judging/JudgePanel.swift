@@ -26,7 +26,7 @@ package final class JudgePanel: Sendable {
         var running = 0
         var isStopped = false
         var price: TokenPrice?
-        var budget: JudgeBudget
+        var budget: DayBudget
         var record = JudgeRecord()
         var random: SplitMix64
         var statistics: JudgeStatistics
@@ -51,7 +51,7 @@ package final class JudgePanel: Sendable {
         version = JudgePrompt.version(model: settings.target.modelKey)
         state = Mutex(
             State(
-                budget: JudgeBudget(limit: settings.budgetPerDay), random: SplitMix64(seed: seed),
+                budget: DayBudget(limit: settings.budgetPerDay), random: SplitMix64(seed: seed),
                 statistics: JudgeStatistics(version: version)))
     }
 

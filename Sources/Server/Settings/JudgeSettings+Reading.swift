@@ -1,5 +1,4 @@
 import Core
-import Foundation
 import Gateway
 import Policy
 
@@ -47,29 +46,12 @@ extension JudgeSettings {
     }
 
     private static func goldQuestions(_ path: String, _ reader: SettingsReader) throws -> [GoldQuestion] {
-        let text: String
-        do {
-            text = try String(contentsOfFile: path, encoding: .utf8)
-        } catch {
-            throw reader.wrong("gold", "cannot be read: '\(path)'", remedy: "Name a file in UTF-8 that can be read.")
-        }
-        let lines = text.split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }
-        guard (1...GoldQuestion.most).contains(lines.count) else {
-            throw reader.wrong(
-                "gold", "has \(lines.count) questions", remedy: "Give 1 to \(GoldQuestion.most), one a line.")
-        }
-        return try lines.enumerated().map { index, line in
-            guard let question = try? JSONDecoder().decode(GoldQuestion.self, from: Data(line.utf8)),
-                question.better != question.worse,
-                question.prompt.utf8.count + question.better.utf8.count + question.worse.utf8.count
+        let shape =
+            "{\"prompt\": …, \"better\": …, \"worse\": …}, all texts, \(GoldQuestion.mostBytes) bytes at most"
+        return try reader.jsonLines("gold", path, of: "question", most: GoldQuestion.most, shape: shape) { question in
+            question.better != question.worse
+                && question.prompt.utf8.count + question.better.utf8.count + question.worse.utf8.count
                     <= GoldQuestion.mostBytes
-            else {
-                throw reader.wrong(
-                    "gold", "has no question on line \(index + 1)",
-                    remedy: "Write {\"prompt\": …, \"better\": …, \"worse\": …}, all texts, "
-                        + "\(GoldQuestion.mostBytes) bytes at most.")
-            }
-            return question
         }
     }
 }

@@ -90,6 +90,35 @@ extension SettingsReader {
         }
     }
 
+    /// What a JSON Lines file holds, one value a line; blank lines are nothing.
+    ///
+    /// - Parameters:
+    ///   - key: names the file, which is at `path`.
+    ///   - noun: what one value is, for messages.
+    ///   - most: values that the file may hold.
+    ///   - shape: how a line is written, for messages.
+    func jsonLines<Value: Decodable>(
+        _ key: String, _ path: String, of noun: String, most: Int, shape: String, isValid: (Value) -> Bool
+    ) throws -> [Value] {
+        let text: String
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw wrong(key, "cannot be read: '\(path)'", remedy: "Name a file in UTF-8 that can be read.")
+        }
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }.enumerated()
+            .filter { !$0.element.allSatisfy(\.isWhitespace) }
+        guard (1...most).contains(lines.count) else {
+            throw wrong(key, "has \(lines.count) \(noun)s", remedy: "Give 1 to \(most), one a line.")
+        }
+        return try lines.map { index, line in
+            guard let value = try? JSONDecoder().decode(Value.self, from: Data(line.utf8)), isValid(value) else {
+                throw wrong(key, "has no \(noun) on line \(index + 1)", remedy: "Write \(shape).")
+            }
+            return value
+        }
+    }
+
     private func parse<Value>(_ key: String, _ type: String, _ convert: (String) -> Value?) throws -> Value? {
         guard let (text, origin) = try text(key) else { return nil }
         guard let value = convert(text) else {
