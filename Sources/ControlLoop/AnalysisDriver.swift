@@ -79,7 +79,8 @@ package struct AnalysisDriver: Sendable {
         context.series = series
         var changes: [FindingBook.Change] = []
         if end > start {
-            for minute in try await reader.minutes(of: name, in: start..<end, from: store) {
+            let probed = state.servingTargets.map(\.modelKey)
+            for minute in try await reader.minutes(of: name, in: start..<end, probed: probed, from: store) {
                 changes += held.analysis.observe(minute, context, using: &generator)
             }
         }

@@ -12,6 +12,10 @@ package protocol AnalysisStore: Sendable {
     /// Live results of one definition on one route, of windows that end in `range`: over all partitions, with their
     /// feedback, ordered by window, then key.
     func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws -> [MergedWindow]
+    /// Answers of these models to fixed prompts that came in `range`, milliseconds since the epoch; oldest first.
+    func probes(of models: [String], in range: Range<Int64>) async throws -> [StoredProbe]
+    /// Keeps an answer to a fixed prompt; one that is kept already stays as it is.
+    func keep(_ probe: StoredProbe) async throws
     /// What the analyzers knew of the route when it was last written down.
     func analysis(of route: RouteName) async throws -> StoredAnalysis?
     /// Newest first.
@@ -28,6 +32,21 @@ package struct StoredAnalysis: Sendable, Equatable {
     package init(through: Int64, state: [UInt8]) {
         self.through = through
         self.state = state
+    }
+}
+
+/// A model's answer to a fixed prompt: what is needed to tell it from another one, and nothing of its text.
+package struct StoredProbe: Sendable, Equatable {
+    /// `provider/model`.
+    package var modelKey: String
+    /// When the answer was there, milliseconds since the epoch.
+    package var at: Int64
+    package var result: ProbeResult
+
+    package init(modelKey: String, at: Int64, result: ProbeResult) {
+        self.modelKey = modelKey
+        self.at = at
+        self.result = result
     }
 }
 

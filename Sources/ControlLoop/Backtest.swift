@@ -39,6 +39,7 @@ extension AnalysisDriver {
         }
         var context = RouteContext(state.route, settings, try await store.prices())
         context.settings = context.settings.with(choices)
+        let probed = state.servingTargets.map(\.modelKey)
         var analysis = RouteAnalysis()
         var report = Backtest(route: route, from: range.lowerBound, to: range.upperBound)
         var found: [UUIDv7: Finding] = [:]
@@ -48,7 +49,7 @@ extension AnalysisDriver {
         let end = reader.floor(range.upperBound)
         while start < end {
             let stop = min(end, start + Self.chunk * reader.stepMs)
-            for minute in try await reader.minutes(of: route, in: start..<stop, from: store) {
+            for minute in try await reader.minutes(of: route, in: start..<stop, probed: probed, from: store) {
                 let isInside = minute.window.end > range.lowerBound
                 if !minute.models.isEmpty { if isInside { report.minutes += 1 } else { report.warmUpMinutes += 1 } }
                 context.series = max(1, analysis.series)

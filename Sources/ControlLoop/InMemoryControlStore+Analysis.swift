@@ -13,6 +13,18 @@ extension InMemoryControlStore: AnalysisStore {
         merged(route) { $0.key.window == definition && range.contains($0.window.end) }
     }
 
+    package func probes(of models: [String], in range: Range<Int64>) -> [StoredProbe] {
+        probes.filter { models.contains($0.modelKey) && range.contains($0.at) }
+            .sorted { ($0.at, $0.modelKey, $0.result.probe) < ($1.at, $1.modelKey, $1.result.probe) }
+    }
+
+    package func keep(_ probe: StoredProbe) {
+        func isSame(_ other: StoredProbe) -> Bool {
+            (other.modelKey, other.at, other.result.probe) == (probe.modelKey, probe.at, probe.result.probe)
+        }
+        if !probes.contains(where: isSame) { probes.append(probe) }
+    }
+
     package func analysis(of route: RouteName) -> StoredAnalysis? { records[route]?.analysis }
 
     package func findings(_ query: FindingQuery) -> [Finding] {

@@ -33,6 +33,7 @@ package actor InMemoryControlStore: ControlStore {
     var partials: [RouteName: [PartialID: WindowResult]] = [:]
     var feedback: [RouteName: [WindowID: [String: Moments]]] = [:]
     var watermark: Int64?
+    var probes: [StoredProbe] = []
     var book = PriceBook()
     // Administration, in InMemoryControlStore+Admin.swift.
     var virtualKeys: [String: VirtualKey] = [:]

@@ -15,10 +15,12 @@ struct MinuteReader: Sendable {
 
     func floor(_ ms: Int64) -> Int64 { ms - (ms % stepMs + stepMs) % stepMs }
 
-    /// - Parameter range: of whole minutes.
-    func minutes(of route: RouteName, in range: Range<Int64>, from store: any AnalysisStore) async throws
-        -> [RouteMinute]
-    {
+    /// - Parameters:
+    ///   - range: of whole minutes.
+    ///   - probed: model keys that the route's policies name.
+    func minutes(
+        of route: RouteName, in range: Range<Int64>, probed: [String], from store: any AnalysisStore
+    ) async throws -> [RouteMinute] {
         let requests = try await store.results(
             of: WindowDefinition.requests, route: route, endingIn: range.lowerBound + 1..<range.upperBound + 1)
         let delay = floor(feedbackDelayMs)
@@ -30,15 +32,23 @@ struct MinuteReader: Sendable {
             others += try await store.results(
                 of: name, route: route, endingIn: range.lowerBound + 1..<range.upperBound + 1)
         }
+        // Those of the minute before: a late one of this minute may still be on its way to the store, and whoever reads the
+        // minute again must find the same.
+        let probes = try await store.probes(
+            of: probed, in: range.lowerBound - stepMs..<range.upperBound - stepMs)
+        let unanswered = Dictionary(probed.map { ($0, [ProbeResult]()) }, uniquingKeysWith: { first, _ in first })
         // The minute that a window ends in.
         func minute(_ window: MergedWindow) -> Int64 { floor(window.window.end - 1) }
         let byMinute = Dictionary(grouping: requests, by: minute)
         let feedbackByMinute = Dictionary(grouping: judged) { minute($0) + delay }
         let othersByMinute = Dictionary(grouping: others, by: minute)
+        let probesByMinute = Dictionary(grouping: probes) { floor($0.at) + stepMs }
         return stride(from: range.lowerBound, to: range.upperBound, by: Int64.Stride(stepMs)).map { start in
             var whole = RouteMinute(Window(start: start, end: start + stepMs), byMinute[start] ?? [])
             whole.feedback = Self.feedback(feedbackByMinute[start] ?? [])
             whole.results = othersByMinute[start] ?? []
+            whole.probes = unanswered
+            for probe in probesByMinute[start] ?? [] { whole.probes[probe.modelKey, default: []].append(probe.result) }
             return whole
         }
     }

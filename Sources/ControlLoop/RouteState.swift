@@ -39,6 +39,13 @@ package struct RouteState: Sendable, Equatable {
     /// The policy the pointer calls stable. `state(of:)` never returns a state without it.
     package var stable: RoutingPolicy? { policies[pointer.stable] }
     package var baseline: RoutingPolicy? { route.baseline.flatMap { policies[$0] } }
+
+    /// What the policies in force can send requests to, each model once, sorted by model key.
+    package var servingTargets: [Target] {
+        let targets = [pointer.stable, pointer.candidate].flatMap { $0.flatMap { policies[$0] }?.targets ?? [] }
+        return Dictionary(targets.map { ($0.modelKey, $0) }, uniquingKeysWith: { first, _ in first })
+            .sorted { $0.key < $1.key }.map(\.value)
+    }
 }
 
 /// What is to be written, in order, in one transaction.

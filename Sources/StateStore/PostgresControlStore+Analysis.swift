@@ -61,6 +61,36 @@ extension PostgresControlStore: AnalysisStore {
         return merged.sorted { $0.key < $1.key }.map(\.value)
     }
 
+    package func probes(of models: [String], in range: Range<Int64>) async throws -> [StoredProbe] {
+        guard !models.isEmpty else { return [] }
+        return try await rows(
+            """
+            SELECT * FROM probes WHERE model_key = ANY ($1) AND at >= $2 AND at < $3 ORDER BY at, model_key, probe
+            """, [PostgresArray(models), range.lowerBound, range.upperBound]
+        ) { row in
+            let result = ProbeResult(
+                probe: try row["probe"], digest: UInt64(bitPattern: try row["digest"]),
+                outputTokens: try row["output_tokens"])
+            return StoredProbe(modelKey: try row["model_key"], at: try row["at"], result: result)
+        }
+    }
+
+    package func keep(_ probe: StoredProbe) async throws {
+        try await storing {
+            try await pool.withConnection { connection in
+                _ = try await connection.query(
+                    """
+                    INSERT INTO probes (model_key, at, probe, digest, output_tokens) VALUES ($1, $2, $3, $4, $5)
+                    ON CONFLICT DO NOTHING
+                    """,
+                    [
+                        probe.modelKey, probe.at, probe.result.probe, Int64(bitPattern: probe.result.digest),
+                        probe.result.outputTokens,
+                    ])
+            }
+        }
+    }
+
     package func analysis(of route: RouteName) async throws -> StoredAnalysis? {
         try await rows("SELECT through, state FROM analyses WHERE route = $1", [route]) { row in
             StoredAnalysis(through: try row["through"], state: try row["state"])

@@ -38,6 +38,27 @@ extension [[Observation]] {
     fileprivate var alarms: Set<String> { Set(flatMap { $0.filter { $0.severity > .info }.map(\.code) }) }
 }
 
+/// A model's answers to twenty fixed prompts. Even the same model gives other bytes now and then.
+private struct FixedAnswers {
+    var model = "sim/a"
+    var revision: UInt64 = 1
+    /// Of the prompts.
+    var generation = 0
+    var sent = 0
+
+    init(model: String = "sim/a") { self.model = model }
+
+    mutating func add(_ count: Int, to minute: inout RouteMinute) {
+        minute.probes[model] = (0..<count).map { _ in
+            sent += 1
+            let other = Hash64.unit(Hash64.hash("\(sent)", salt: 7)) < 0.04
+            return ProbeResult(
+                probe: "p\(sent % 20).\(generation)", digest: revision << 32 + (other ? UInt64(sent) : 0),
+                outputTokens: 50)
+        }
+    }
+}
+
 struct AnomalyAnalyzerTests {
     // MARK: Quiet when all is well
 
@@ -202,26 +223,81 @@ struct AnomalyAnalyzerTests {
     // MARK: Another model under the same name
 
     @Test func otherAnswersToFixedPromptsAreAChangedModel() {
-        var sent = 0, told: [Observation] = []
-        var route = Watched()
-        // Even the same model gives other bytes now and then.
-        func probes(_ answers: UInt64) -> (inout RouteMinute) -> Void {
-            { minute in
-                minute.models[0].probes = (0..<4).map { index in
-                    sent += 1
-                    let other = Hash64.unit(Hash64.hash("\(sent)", salt: 7)) < 0.04
-                    return ProbeResult(
-                        probe: "p\((sent + index) % 20)", digest: answers + (other ? UInt64(sent) : 0), outputTokens: 50
-                    )
-                }
-            }
-        }
-        #expect(route.pass(2_000, probes(1 << 32)).told("anomaly.silent_model_change").isEmpty)
-        sent = 0
-        while told.isEmpty, sent < 1_000 {
-            told = route.pass(1, probes(2 << 32)).told("anomaly.silent_model_change", least: .warning)
+        var route = Watched(), answers = FixedAnswers()
+        #expect(route.pass(2_000) { answers.add(4, to: &$0) }.told(Self.changed).isEmpty)
+        answers.revision = 2
+        var told: [Observation] = []
+        while told.isEmpty, answers.sent < 9_000 {
+            told = route.pass(1) { answers.add(4, to: &$0) }.told(Self.changed, least: .warning)
         }
         #expect(!told.isEmpty)
+        #expect(told.first?.subject == .model("sim/a"))
+    }
+
+    private static let changed = "anomaly.silent_model_change"
+
+    /// At a pace of one prompt every five minutes, of a model that hardly anybody uses.
+    @Test func aChangedModelIsToldUntilItIsTheOrdinaryWithRequestsOrWithout() throws {
+        var route = Watched(), answers = FixedAnswers()
+        func next(_ minutes: Int) -> [[Observation]] {
+            route.pass(minutes) { minute in
+                answers.add(minute.window.start / 60_000 % 5 == 0 ? 1 : 0, to: &minute)
+                if minute.window.start / 60_000 % 7 != 0 { minute.models = [] }
+            }
+        }
+        #expect(next(5 * 1_000).told(Self.changed).isEmpty)
+        answers.revision = 2
+        let first = try #require(next(300).firstIndex { ![$0].told(Self.changed).isEmpty })
+        #expect(first < 150, "within 30 answers")
+        // Also in the minutes between two answers.
+        #expect(next(60).allSatisfy { ![$0].told(Self.changed).isEmpty })
+        // After a day it is what is known, and one more change is told again.
+        #expect(next(1_440).suffix(1).map { $0.map(\.code) }.allSatisfy { !$0.contains(Self.changed) })
+        #expect(next(1_440).told(Self.changed).isEmpty)
+        answers.revision = 3
+        #expect(!next(300).told(Self.changed).isEmpty)
+    }
+
+    @Test func aModelThatThePoliciesNoLongerNameIsNotTold() {
+        var route = Watched(), answers = FixedAnswers()
+        route.pass(500) { answers.add(4, to: &$0) }
+        answers.revision = 2
+        #expect(!route.pass(30) { answers.add(4, to: &$0) }.told(Self.changed).isEmpty)
+        #expect(route.pass(30).told(Self.changed).isEmpty)
+    }
+
+    /// Whether its model is probed or not, nothing else is said of the traffic.
+    @Test func probesAreNoTraffic() {
+        var plain = Watched(), probed = Watched(), answers = FixedAnswers(model: "sim/b")
+        // More than either route has, so that the limits are the same.
+        (plain.context.series, probed.context.series) = (100, 100)
+        for _ in 0..<2_000 {
+            let told = probed.pass(1) { answers.add(2, to: &$0) }
+            #expect(told == plain.pass(1))
+        }
+        let without = plain.pass(5) { $0.models = [] }
+        let with = probed.pass(5) { minute in
+            answers.add(2, to: &minute)
+            minute.models = []
+        }
+        #expect(!without.told("anomaly.traffic_gone").isEmpty && with == without)
+    }
+
+    /// Prompts that were replaced make room, however often.
+    @Test func changedPromptsAreLearntAnew() {
+        var route = Watched(), answers = FixedAnswers(), sizes: [Int] = []
+        for generation in 0..<6 {
+            answers.generation = generation
+            let told = route.pass(500) { minute in
+                answers.add(4, to: &minute)
+                minute.models = []
+            }
+            #expect(told.told(Self.changed).isEmpty)
+            sizes.append((try? JSONEncoder().encode(route.analyzer).count) ?? .max)
+        }
+        #expect((sizes.last ?? .max) < sizes[2] + 2_000, "\(sizes)")
+        answers.revision = 2
+        #expect(!route.pass(30) { answers.add(4, to: &$0) }.told(Self.changed).isEmpty)
     }
 
     // MARK: Bounds

@@ -112,6 +112,8 @@ final class FixtureStore: ControlStore, AdminStore, AnalysisStore {
     func results(of definition: String, route: RouteName, endingIn range: Range<Int64>) async throws -> [MergedWindow] {
         content.withLock { $0.windows.filter { $0.key.window == definition && range.contains($0.window.end) } }
     }
+    func probes(of models: [String], in range: Range<Int64>) async throws -> [StoredProbe] { [] }
+    func keep(_ probe: StoredProbe) async throws {}
     func analysis(of route: RouteName) async throws -> StoredAnalysis? { nil }
     func findings(_ query: FindingQuery) async throws -> [Finding] {
         let pages = PageQuery(before: query.before, limit: query.limit)

@@ -99,6 +99,54 @@ struct AnalysisDriverTests {
         #expect(broken.map(shape) == whole.map(shape))
     }
 
+    /// A model that was changed under its name, by what it answers to fixed prompts: also one that nobody asks anything
+    /// else, and however often the analyzers start anew.
+    @Test(arguments: [[], [60, 199, 200, 201, 215]] as [Set<Int>])
+    func aChangedModelIsToldByItsAnswersToFixedPrompts(restarts: Set<Int>) async throws {
+        let (store, name) = try await store(minutes: 1, outage: 0..<0)
+        var driver = driver(store)
+        var told: Int?
+        for index in 0..<230 {
+            let digest: UInt64 = index < 200 ? 1 : 2
+            for second in stride(from: 1 as Int64, to: 60, by: 10) {
+                let at = Self.window(index).start + 1_000 * second
+                for (model, digest) in [(Self.model, digest), ("sim/other", digest)] {
+                    let result = ProbeResult(
+                        probe: "p\(second)", digest: digest, outputTokens: 20)
+                    await store.keep(StoredProbe(modelKey: model, at: at, result: result))
+                }
+            }
+            if restarts.contains(index) { driver = self.driver(store) }
+            try await go(&driver, store, to: index)
+            let open = await store.findings(
+                FindingQuery(route: name, code: "anomaly.silent_model_change", status: .open))
+            if index < 200 { #expect(open.isEmpty, "nothing has changed at minute \(index)") }
+            if told == nil, let finding = open.first {
+                told = index
+                #expect(open.count == 1 && finding.subject == .model(Self.model), "the route has no other model")
+                #expect(finding.severity == .warning)
+            }
+        }
+        // Six answers a minute, and each is read a minute later.
+        let minute = try #require(told)
+        #expect((202...206).contains(minute), "\(minute)")
+    }
+
+    /// What is written while a minute is analyzed belongs to the next one: read again, the minute is the same.
+    @Test func anAnswerThatComesLateInItsMinuteIsReadAllTheSame() async throws {
+        let (store, name) = try await store(minutes: 1, outage: 0..<0)
+        var driver = driver(store)
+        var late = StoredProbe(
+            modelKey: Self.model, at: 0, result: ProbeResult(probe: "p", digest: 1, outputTokens: 20))
+        for index in 0..<110 {
+            try await go(&driver, store, to: index)
+            (late.at, late.result.digest) = (Self.window(index).end - 1, index < 90 ? 1 : 2)
+            await store.keep(late)
+        }
+        let found = await store.findings(FindingQuery(route: name, code: "anomaly.silent_model_change"))
+        #expect(found.count == 1)
+    }
+
     @Test func theBacktestSaysWhatWasSaidAndWritesNothing() async throws {
         let (store, name) = try await store(minutes: 240, outage: 180..<190)
         var driver = driver(store)

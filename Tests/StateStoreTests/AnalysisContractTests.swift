@@ -63,6 +63,37 @@ struct AnalysisContractTests {
         }
     }
 
+    @Test func answersToFixedPromptsAreReadByModelAndTime() async throws {
+        func probe(_ model: String, _ at: Int64, digest: UInt64 = .max, probe: String = "list-1") -> StoredProbe {
+            StoredProbe(
+                modelKey: model, at: at, result: ProbeResult(probe: probe, digest: digest, outputTokens: 17))
+        }
+        for store in try await stores() {
+            let early = probe("a/x", 999), first = probe("a/x", 1_000), second = probe("b/y", 1_500, digest: 0)
+            let third = probe("a/x", 1_999, probe: "code-2"), late = probe("b/y", 2_000), other = probe("c/z", 1_500)
+            for one in [late, third, second, other, first, early] { try await store.keep(one) }
+            // What is kept stays as it is.
+            try await store.keep(probe("a/x", 1_000, digest: 1))
+            #expect(try await store.probes(of: ["a/x", "b/y"], in: 1_000..<2_000) == [first, second, third])
+            #expect(try await store.probes(of: ["b/y"], in: 2_000..<2_001) == [late])
+            #expect(try await store.probes(of: ["none"], in: 0..<9_000).isEmpty)
+            #expect(try await store.probes(of: [], in: 0..<9_000).isEmpty)
+        }
+    }
+
+    @Test func oldAnswersToFixedPromptsAreDeleted() async throws {
+        let pool = try await database()
+        let store = PostgresControlStore(pool)
+        for days in [0, 29, 31] as [Int64] {
+            let at = Sample.now - days * DayPartitions.dayMs
+            let result = ProbeResult(probe: "list-1", digest: 1, outputTokens: 1)
+            try await store.keep(StoredProbe(modelKey: "a/x", at: at, result: result))
+        }
+        try await DayPartitions(pool).maintain(now: Sample.now, keep: Retention(records: 30))
+        let kept = try await store.probes(of: ["a/x"], in: 0..<Sample.now + 1)
+        #expect(kept.map { (Sample.now - $0.at) / DayPartitions.dayMs } == [29, 0])
+    }
+
     @Test func resultsAreReadByTheirEndUpToTheWatermark() async throws {
         let spend = WindowKey(
             window: WindowDefinition.spend, route: "support", modelKey: "openai/gpt-4o", arm: .stable, policy: 0,

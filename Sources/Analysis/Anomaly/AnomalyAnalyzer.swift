@@ -41,15 +41,22 @@ package struct AnomalyAnalyzer: Analyzer, Equatable {
             guard models[model.modelKey] != nil || models.count < Self.mostModels else { continue }
             models[model.modelKey, default: ModelWatch()].add(model, at: at, limit: limit.single, least: least)
         }
+        let probed = minute.probes.sorted { $0.key < $1.key }
+        for (name, answers) in probed {
+            guard models[name] != nil || !answers.isEmpty && models.count < Self.mostModels else { continue }
+            models[name, default: ModelWatch()].probes.add(answers, at: at, limit: limit.single)
+        }
         traffic.add(requests: Double(requests), failures: Double(failures), at: at, limit: limit.single)
         let enough = limit.joint(traffic.evidence + models.values.flatMap(\.evidence))
         traffic.settle(settings, limit: enough, at: at)
         for model in minute.models { models[model.modelKey]?.settle(settings, limit: enough, at: at) }
+        for (name, _) in probed { models[name]?.probes.settle(limit: enough, at: at) }
         return statements(minute, Telling(window: minute.window, settings: settings, limit: limit))
     }
 
     private mutating func statements(_ minute: RouteMinute, _ telling: Telling) -> [Observation] {
-        var told: [Observation] = []
+        // A model can have changed that nobody asked anything in this minute.
+        var told = minute.probes.keys.sorted().compactMap { models[$0]?.probes.statement(.model($0), telling) }
         for model in minute.models {
             told += models[model.modelKey]?.statements(.model(model.modelKey), model.users, telling) ?? []
         }

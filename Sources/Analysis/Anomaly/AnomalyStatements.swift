@@ -138,7 +138,8 @@ extension ModelWatch {
     mutating func statements(_ subject: Subject, _ users: WindowAggregate, _ telling: Telling) -> [Observation] {
         var told: [Observation] = []
         if let failures = failures.errorStatement(subject, users.errors, telling) { told.append(failures) }
-        if let changed = probes.statement(subject, telling) ?? otherModel(subject, telling) { told.append(changed) }
+        // What fixed prompts say is surer, and is not said again.
+        if !probes.isOther, let changed = otherModel(subject, telling) { told.append(changed) }
         for one in WatchedSeries.allCases {
             // The median speaks for both.
             if one == .slowLatency, told.contains(where: { $0.code == one.code }) { continue }
@@ -167,7 +168,7 @@ extension ModelWatch {
 
 extension ProbeWatch {
     func statement(_ subject: Subject, _ telling: Telling) -> Observation? {
-        guard let now = incident, now.isRise else { return nil }
+        guard isOther, let now = incident else { return nil }
         let unlike = Proportion(events: Int64(now.span.values.sum), trials: Int64(now.span.exposure))
         guard let share = unlike.rate else { return nil }
         let bounds = unlike.wilson()

@@ -16,7 +16,6 @@ struct ModelWatch: Codable, Sendable, Equatable {
     mutating func add(_ minute: ModelMinute, at ms: Int64, limit: Double, least: Double) {
         let users = minute.users
         failures.add(Double(users.failures), of: Double(users.requests), at: ms, limit: limit)
-        probes.add(minute.probes, at: ms, limit: limit)
         for one in WatchedSeries.allCases {
             series[one.rawValue].add(one.value(of: users), at: ms, limit: limit, least: least)
         }
@@ -24,7 +23,6 @@ struct ModelWatch: Codable, Sendable, Equatable {
 
     mutating func settle(_ settings: AnalyzerSettings, limit: Double, at ms: Int64) {
         failures.settle(limit: limit, at: ms) { abs($1 - $0) >= settings[.leastErrors] }
-        probes.settle(limit: limit, at: ms)
         let least = log(1 + settings[.leastChange])
         for index in series.indices { series[index].level.settle(limit: limit, least: least, at: ms) }
     }

@@ -18,15 +18,17 @@ package struct ProbeResult: Sendable, Equatable {
 
 /// Whether a model answers fixed prompts as it first did. Even at temperature 0 the same model does not always give the
 /// same bytes: what is counted is how often an answer is none of the first ones.
-struct ProbeWatch: Codable, Sendable, Equatable {
-    /// Prompts watched; further ones are left out.
-    static let mostProbes = 32
+package struct ProbeWatch: Codable, Sendable, Equatable {
+    /// Prompts watched; a further one takes the place of the one that was not answered for longest.
+    package static let mostProbes = 32
     /// First answers to a prompt that say what is known.
     private static let learned = 8
 
     private struct Known: Codable, Sendable, Equatable {
         var digests: [UInt64] = []
         var tokens = Moments()
+        /// Of the latest answer.
+        var at: Int64 = 0
     }
 
     private var known: [String: Known] = [:]
@@ -37,12 +39,17 @@ struct ProbeWatch: Codable, Sendable, Equatable {
     /// Since what is known of them changed; its reference and level are shares of answers unlike all first ones.
     var incident: Incident? { unknown.incident }
     var evidence: Double { unknown.evidence }
+    /// Answers unlike the first ones are more than they were.
+    var isOther: Bool { incident?.isRise == true }
 
     mutating func add(_ results: [ProbeResult], at ms: Int64, limit: Double) {
+        // What has answered so for a day is what is known from now on.
+        if incident?.isOld(at: ms) == true { self = ProbeWatch() }
         var events = 0.0, trials = 0.0
         for result in results {
-            guard known[result.probe] != nil || known.count < Self.mostProbes else { continue }
-            var one = known[result.probe] ?? Known()
+            if known[result.probe] == nil, known.count >= Self.mostProbes { forgetOne() }
+            known[result.probe, default: Known()].at = ms
+            guard var one = known[result.probe] else { continue }
             if one.tokens.n < Int64(Self.learned) {
                 if !one.digests.contains(result.digest) { one.digests.append(result.digest) }
                 one.tokens.add(Double(result.outputTokens))
@@ -55,10 +62,13 @@ struct ProbeWatch: Codable, Sendable, Equatable {
                 tokenRatio += (Double(result.outputTokens) / mean - tokenRatio) / 20
             }
         }
-        let before = unknown.incident
         unknown.add(events, of: trials, at: ms, limit: limit)
-        // What has answered so for a day is what is known from now on.
-        if let before, unknown.incident == nil, !before.isBack, before.isOld(at: ms) { self = ProbeWatch() }
+    }
+
+    /// Prompts that were changed are not asked any more.
+    private mutating func forgetOne() {
+        guard let oldest = known.min(by: { ($0.value.at, $0.key) < ($1.value.at, $1.key) }) else { return }
+        known[oldest.key] = nil
     }
 
     mutating func settle(limit: Double, at ms: Int64) {

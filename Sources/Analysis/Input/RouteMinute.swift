@@ -11,6 +11,9 @@ package struct RouteMinute: Sendable, Equatable {
     package var feedback: [ModelFeedback] = []
     /// Results of the other windows that the analyzers read, which became final since the minute before.
     package var results: [MergedWindow] = []
+    /// Answers to fixed prompts that came in the minute before, by model key: one entry, often an empty one, for each model
+    /// that the route's policies name, with requests in this minute or without.
+    package var probes: [String: [ProbeResult]] = [:]
     /// Records of this minute are known to be missing: what it lacks says nothing about the traffic.
     package var isGap = false
 
@@ -50,8 +53,6 @@ package struct ModelMinute: Sendable, Equatable {
     package var users = WindowAggregate()
     /// Copies that nobody waits for: they cost, and hurt nobody.
     package var shadow = WindowAggregate()
-    /// Answers to fixed prompts that were sent to see whether it is still the same model.
-    package var probes: [ProbeResult] = []
 
     package init(_ modelKey: String) { self.modelKey = modelKey }
 }
