@@ -17,6 +17,8 @@ package struct SimulatedModel: Codable, Sendable, Equatable {
     /// Requests a second above which 429 is answered; `nil` for no limit.
     package var rateLimitPerS: Double?
     package var outage: Outage
+    /// Share of the answers at temperature 0 that are not in the usual words, 0...1.
+    package var variation = 0.05
 
     package init(
         provider: String, name: String, price: TokenPrice?, quality: Quality, latency: Latency,
@@ -80,7 +82,7 @@ package struct SimulatedModel: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case provider, name, price, quality, latency, outage
+        case provider, name, price, quality, latency, outage, variation
         case outputTokens = "output_tokens"
         case errorRate = "error_rate"
         case rateLimitPerS = "rate_limit_per_s"
@@ -100,6 +102,7 @@ extension SimulatedModel {
         errorRate = try c.decodeIfPresent(Double.self, forKey: .errorRate) ?? errorRate
         rateLimitPerS = try c.decodeIfPresent(Double.self, forKey: .rateLimitPerS)
         outage = try c.decodeIfPresent(Outage.self, forKey: .outage) ?? .none
+        variation = try c.decodeIfPresent(Double.self, forKey: .variation) ?? variation
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -113,6 +116,7 @@ extension SimulatedModel {
         try c.encode(errorRate, forKey: .errorRate)
         try c.encodeIfPresent(rateLimitPerS, forKey: .rateLimitPerS)
         try c.encode(outage, forKey: .outage)
+        try c.encode(variation, forKey: .variation)
     }
 }
 
@@ -151,11 +155,13 @@ package struct ModelChange: Codable, Sendable, Equatable {
     package var latencyFactor: Double?
     package var errorRate: Double?
     package var rateLimitPerS: Double?
+    /// Which model it is that has the name: another number, and at temperature 0 it answers in other words.
+    package var revision: Int?
 
     package init() {}
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case outage, quality, price
+        case outage, quality, price, revision
         case latencyFactor = "latency_factor"
         case errorRate = "error_rate"
         case rateLimitPerS = "rate_limit_per_s"
@@ -170,6 +176,7 @@ package struct ModelChange: Codable, Sendable, Equatable {
         latencyFactor = try c.decodeIfPresent(Double.self, forKey: .latencyFactor)
         errorRate = try c.decodeIfPresent(Double.self, forKey: .errorRate)
         rateLimitPerS = try c.decodeIfPresent(Double.self, forKey: .rateLimitPerS)
+        revision = try c.decodeIfPresent(Int.self, forKey: .revision)
     }
 }
 

@@ -7,6 +7,8 @@ package struct SimulatedRequest: Sendable {
     package var inputTokens: Int
     /// Wanted completion length; `nil` leaves it to the model.
     package var outputTokens: Int?
+    /// At temperature 0: the same prompt gets the same words, nearly always.
+    package var isFixed = false
 
     package init(prompt: String, inputTokens: Int, outputTokens: Int? = nil) {
         self.prompt = prompt
@@ -25,6 +27,8 @@ package struct SimulatedAnswer: Sendable, Equatable {
     package var outputTokens: Int
     /// 0...1, what a user would say of the answer.
     package var quality: Double
+    /// Which words it is in; 0 for those of all answers above temperature 0.
+    package var wording: UInt64 = 0
 
     package enum Outcome: Sendable, Equatable {
         case complete
@@ -50,6 +54,7 @@ package struct Simulator: Sendable {
         var salt: UInt64
         var column: Int?
         var latencyFactor = 1.0
+        var revision = 0
         /// Set once the quality was changed at run time: then recorded scores no longer hold.
         var overridden = false
         var requests: UInt64 = 0
@@ -90,6 +95,7 @@ package struct Simulator: Sendable {
         entry.model.price = change.price?.tokenPrice ?? entry.model.price
         entry.model.errorRate = change.errorRate ?? entry.model.errorRate
         entry.latencyFactor = change.latencyFactor ?? entry.latencyFactor
+        entry.revision = change.revision ?? entry.revision
         if let limit = change.rateLimitPerS { (entry.model.rateLimitPerS, entry.tokens) = (limit, limit) }
         if let quality = change.quality { (entry.model.quality, entry.overridden) = (quality, true) }
         models[key] = entry
@@ -131,6 +137,12 @@ package struct Simulator: Sendable {
             inputTokens: cell?.promptTokens ?? request.inputTokens, outputTokens: output,
             quality: quality(entry, prompt: request.prompt))
         answer.outcome = fate(&entry, &generator, nowMs)
+        if request.isFixed {
+            answer.wording = Hash64.hash("\(entry.revision)", salt: promptHash) | 1
+            if generator.unit() < model.variation { answer.wording ^= generator.next() << 1 }
+            var words = SplitMix64(seed: answer.wording)
+            answer.outputTokens = max(1, Int(min(model.outputTokens * lognormal(&words, 0.4), 1e6)))
+        }
         switch answer.outcome {
         case .unavailable, .rateLimited, .reset: answer.latencyMs = 1
         case .serverError: answer.latencyMs = answer.ttftMs

@@ -36,6 +36,34 @@ struct ProviderFleetTests {
         try await fleet.stop()
     }
 
+    /// At temperature 0 a model says nearly always the same to the same prompt, until another one has its name.
+    @Test func fixedPromptsTellModelsApart() async throws {
+        let fleet = try await startFleet([plainModel("alpha"), plainModel("beta")])
+        func texts(_ model: String, _ prompt: String) async throws -> [String: Int] {
+            let body =
+                #"{"model":"\#(model)","temperature":0,"messages":[{"role":"user","content":"\#(prompt)"}]}"#
+            var counts: [String: Int] = [:]
+            for _ in 0..<100 {
+                let text = try await post(fleet.baseURL(of: "sim"), body).text
+                let content = text.components(separatedBy: "\"content\":").last?.components(separatedBy: ",\"refusal\"")
+                counts[content?.first ?? text, default: 0] += 1
+            }
+            return counts
+        }
+        func usual(_ counts: [String: Int]) -> String? { counts.max { $0.value < $1.value }?.key }
+        let first = try await texts("alpha", "one")
+        #expect((first.values.max() ?? 0) >= 85 && first.count > 1, "\(first.values)")
+        #expect(try await usual(texts("alpha", "one")) == usual(first))
+        #expect(try await usual(texts("alpha", "two")) != usual(first))
+        #expect(try await usual(texts("beta", "one")) != usual(first))
+        var change = ModelChange()
+        change.revision = 2
+        try fleet.set("sim/alpha", change)
+        let second = try await texts("alpha", "one")
+        #expect(second.keys.allSatisfy { first[$0] == nil })
+        try await fleet.stop()
+    }
+
     @Test func eachProviderListsItsOwnModels() async throws {
         let fleet = try await startFleet([plainModel("alpha"), plainModel("beta", provider: "other")])
         let reply = try await HTTPExchange.send(.GET, PlainURL(fleet.baseURL(of: "other")), "/models")

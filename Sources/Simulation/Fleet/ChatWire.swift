@@ -8,6 +8,7 @@ struct ChatRequest: Decodable {
     var stream: Bool?
     var streamOptions: StreamOptions?
     var metadata: [String: String]?
+    var temperature: Double?
 
     struct StreamOptions: Decodable {
         var includeUsage: Bool?
@@ -35,16 +36,18 @@ struct ChatRequest: Decodable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case model, messages, stream, metadata
+        case model, messages, stream, metadata, temperature
         case streamOptions = "stream_options"
     }
 
     var simulated: SimulatedRequest {
         let texts = messages.compactMap(\.content?.text)
         let bytes = texts.reduce(0) { $0 + $1.utf8.count }
-        return SimulatedRequest(
+        var request = SimulatedRequest(
             prompt: metadata?["prompt_id"] ?? texts.last.flatMap(PromptText.id) ?? texts.last ?? "",
             inputTokens: (bytes + 3) / 4, outputTokens: metadata?["output_tokens"].flatMap { Int($0) })
+        request.isFixed = temperature == 0
+        return request
     }
 }
 
@@ -75,9 +78,10 @@ enum ChatWire {
     private static let words = "This is a simulated answer to your question and it says nothing about any real model. "
 
     /// Text of roughly so many tokens, four bytes each, at most 64 KiB.
-    static func text(tokens: Int) -> String {
-        let bytes = max(1, min(tokens, 16 << 10) * 4)
-        return String(String(repeating: words, count: bytes / words.utf8.count + 1).prefix(bytes))
+    static func text(_ answer: SimulatedAnswer) -> String {
+        let bytes = max(1, min(answer.outputTokens, 16 << 10) * 4)
+        let opening = answer.wording == 0 ? "" : String(answer.wording, radix: 36) + " "
+        return opening + String(String(repeating: words, count: bytes / words.utf8.count + 1).prefix(bytes))
     }
 
     struct Identity {
@@ -91,14 +95,14 @@ enum ChatWire {
         """
         {"id":\(quoted(identity.id)),"object":"chat.completion","created":\(identity.created),\
         "model":\(quoted(identity.model)),"choices":[{"index":0,"message":{"role":"assistant",\
-        "content":\(quoted(text(tokens: answer.outputTokens))),"refusal":null},"logprobs":null,\
+        "content":\(quoted(text(answer))),"refusal":null},"logprobs":null,\
         "finish_reason":"stop"}],"usage":\(usage(answer)),"system_fingerprint":"fp_simulated"}
         """
     }
 
     /// The payloads of a streamed answer in order: role, content, finish reason, usage if asked, `[DONE]`.
     static func chunks(_ identity: Identity, _ answer: SimulatedAnswer, includeUsage: Bool) -> [String] {
-        let content = Array(text(tokens: answer.outputTokens).utf8)
+        let content = Array(text(answer).utf8)
         let count = max(1, min(maximumChunks, answer.outputTokens))
         func chunk(_ delta: String, finish: String = "null") -> String {
             let trailer = includeUsage ? ",\"usage\":null" : ""
