@@ -48,6 +48,11 @@ import Synchronization
         try unsafe set(curl, CURLOPT_URL, request.url)
         try unsafe set(curl, CURLOPT_PROTOCOLS_STR, "http,https")
         try unsafe set(curl, CURLOPT_USERAGENT, "trimtab")
+        if let file = request.trustRootsFile {
+            try unsafe set(curl, CURLOPT_CAINFO, file)
+            // Else the system's folder of certificates is trusted too.
+            try check(unsafe trimtab_curl_set_pointer(curl, CURLOPT_CAPATH, nil))
+        }
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_NOSIGNAL, 1))
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_NOPROGRESS, 0))
         try check(unsafe trimtab_curl_set_number(curl, CURLOPT_TIMEOUT_MS, request.timeoutMs))

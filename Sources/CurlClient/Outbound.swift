@@ -9,6 +9,8 @@ package struct OutboundRequest: Sendable {
     package var timeoutMs: Int
     /// Bytes of the answer's body; a longer one is an error.
     package var mostBytes: Int
+    /// PEM file of certificate authorities to trust instead of the system's.
+    package var trustRootsFile: String?
 
     package init(
         url: String, headers: [(name: String, value: String)] = [], body: [UInt8], timeoutMs: Int,
