@@ -135,7 +135,7 @@ let package = Package(
         tests("SimulationTests", ["Simulation", "Gateway", "ControlLoop", "Analysis", "Rollouts", "Statistics", "StreamProcessing", "Policy", "Telemetry", "Core", yams] + nio),
         tests("ControlAPITests", ["ControlAPI", "ControlLoop", "Rollouts", "Decisions", "Analysis", "Statistics", "StreamProcessing", "Telemetry", "Policy", "Core", logging, lifecycle, hummingbird]),
         tests("ObservabilityTests", ["Observability", "Core", logging]),
-        tests("ServerTests", ["Server", "Collectors", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core", logging] + nio),
+        tests("ServerTests", ["Server", "Analysis", "CurlClient", "Collectors", "Observability", "PostgresClient", "Simulation", "Gateway", "EventLog", "StateStore", "StreamProcessing", "Rollouts", "ControlLoop", "Policy", "Telemetry", "Core", logging] + nio),
         tests("StyleTests", []),
     ],
     swiftLanguageModes: [.v6],

@@ -23,6 +23,10 @@ package enum Metric: String, CaseIterable, Sendable {
     case judgeSpend = "trimtab_judge_spend_usd_total"
     case judgeSuspended = "trimtab_judge_suspended_state"
 
+    // MARK: Probes
+    case probePrompts = "trimtab_probe_prompts_total"
+    case probeSpend = "trimtab_probe_spend_usd_total"
+
     // MARK: Event log
     case logAppended = "trimtab_log_appended_records_total"
     case logDropped = "trimtab_log_dropped_records_total"

@@ -48,6 +48,9 @@ extension Metric {
                     + "estimate, lower and upper bound (95 %).")
         case .judgeSpend: counter("usd", [], "US dollars spent on the judge, checks included.")
         case .judgeSuspended: gauge("state", [], "1 while the judge fails its checks and is not listened to.")
+        case .probePrompts:
+            counter("prompts", [.provider, .outcome], "Fixed prompts that were due, by what became of them.")
+        case .probeSpend: counter("usd", [], "US dollars spent on fixed prompts; at most, where no usage came back.")
         case .logAppended: counter("records", [.kind], "Records appended to the local log.")
         case .logDropped: counter("records", [], "Records dropped because the local log was full or its disk failed.")
         case .logShipped: counter("records", [], "Records that Kafka acknowledged.")

@@ -3,6 +3,7 @@ import Collectors
 import ControlAPI
 import ControlLoop
 import Core
+import CurlClient
 import EventLog
 import Foundation
 import Gateway
@@ -88,7 +89,7 @@ package final class Assembly: Sendable {
         if roles.contains(.control) {
             services.append(
                 ControlLeader(
-                    driver: driver, analysis: analysis,
+                    driver: driver, analysis: analysis, prober: prober(),
                     lock: LeaderLock(
                         postgres, holder: settings.localLog.gatewayID,
                         silenceMs: max(30_000, 4 * settings.control.tickMs)),
@@ -118,6 +119,15 @@ package final class Assembly: Sendable {
             if let collector { services += collectors(collector) }
         }
         return services
+    }
+
+    /// `nil` unless the configuration asks for one.
+    private func prober() -> Prober? {
+        guard settings.control.probes.enabled else { return nil }
+        let client = CurlClient()
+        return Prober(
+            settings.control.probes, providers: settings.providers, store: store, metrics: metrics, logger: logger,
+            now: currentMilliseconds, send: { try await client.send($0) })
     }
 
     private func streamService() throws -> StreamService {

@@ -27,8 +27,10 @@ final class ServiceProcess {
     }
 
     /// The whole loop on simulated traffic, with a private PostgreSQL.
-    static func demo(folder: String, port: Int) throws -> ServiceProcess {
-        try ServiceProcess(["demo"], folder: folder, port: port)
+    ///
+    /// - Parameter settings: `key=value`.
+    static func demo(folder: String, port: Int, _ settings: [String] = []) throws -> ServiceProcess {
+        try ServiceProcess(["demo"] + settings.flatMap { ["--set", $0] }, folder: folder, port: port)
     }
 
     /// `trimtab serve` with settings, on a database that has been brought up to date.

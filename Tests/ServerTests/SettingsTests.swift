@@ -184,6 +184,32 @@ import Testing
         #expect(try Settings(SettingsSource(yaml: "")).gateway.judge == nil)
     }
 
+    @Test func promptsOfProbesAreReadFromAFile() throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "prompts-\(UUID()).jsonl")
+        defer { try? FileManager.default.removeItem(at: file) }
+        func probes(_ prompts: String) throws -> ProbeSettings {
+            try prompts.write(to: file, atomically: true, encoding: .utf8)
+            let probes = "{enabled: true, every_s: 60, budget_day_usd: 0.5, prompts: \"\(file.path)\"}"
+            return try Settings(SettingsSource(yaml: "analyzers: {probes: \(probes)}\n")).control.probes
+        }
+        let (one, two) = (#"{"name": "one", "prompt": "1 + 1?"}"#, #"{"name": "two", "prompt": "2 + 2?"}"#)
+        let settings = try probes("\(one)\r\n\n\(two)\n")
+        #expect(settings.enabled && settings.everyMs == 60_000 && settings.budgetPerDay == NanoUSD(500_000_000))
+        #expect(settings.prompts.map(\.name) == ["one", "two"])
+        let many = (0..<33).map { #"{"name": "\#($0)", "prompt": "?"}"# }.joined(separator: "\n")
+        for (text, message) in [
+            ("", "has 0 prompts"), (many, "has 33 prompts"), ("\(one)\n\n{}\n", "has no prompt on line 3"),
+            ("\(one)\n\(one)\n", "has no prompt on line 2"), (#"{"name": "", "prompt": "?"}"#, "on line 1"),
+        ] {
+            let error = try #require(throws: TrimtabError.self) { _ = try probes(text) }
+            #expect(error.description.contains("analyzers.probes.prompts (config.yaml:1)"), "\(error)")
+            #expect(error.description.contains(message), "\(error)")
+        }
+        let standard = try Settings(SettingsSource(yaml: "")).control.probes
+        #expect(!standard.enabled && standard.everyMs == 300_000 && standard.prompts.count == 8)
+        #expect(Set(standard.prompts.map(\.name)).count == 8)
+    }
+
     @Test func unknownVariablesAndFlagsAreErrors() throws {
         #expect(throws: TrimtabError.self) {
             _ = try Settings(SettingsSource(yaml: "", environment: ["TRIMTAB_GATEWAY_BIMD": "x"]))

@@ -79,7 +79,8 @@ import Testing
     @Test(.timeLimit(.minutes(10))) func getsCheaperAndTakesABadUpgradeBack() async throws {
         let folder = try ServiceProcess.temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let demo = try ServiceProcess.demo(folder: folder, port: 18_180)
+        let demo = try ServiceProcess.demo(
+            folder: folder, port: 18_180, ["analyzers.probes.enabled=true", "analyzers.probes.every_s=5"])
         defer { demo.kill() }
         try await demo.ready()
         let began = ContinuousClock.now
@@ -143,6 +144,11 @@ import Testing
         for metric in Metric.allCases where !absent.contains(metric) {
             #expect(metrics.contains("# TYPE \(metric.rawValue) "), "\(metric.rawValue) is documented and not there")
         }
+
+        // The leader has sent fixed prompts to both models, evenly, and kept what tells the answers apart.
+        let probed = try await demo.sql("SELECT count(*) FROM probes GROUP BY model_key ORDER BY 1 DESC LIMIT 2")
+            .split(separator: "\n").compactMap { Int($0) }
+        #expect(probed.count == 2 && probed.allSatisfy { $0 >= 5 }, "\(probed)")
 
         #expect(demo.stop() == 0)
         try demo.start()

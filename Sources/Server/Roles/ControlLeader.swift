@@ -11,6 +11,8 @@ import Synchronization
 struct ControlLeader: Service {
     let driver: LoopDriver
     let analysis: AnalysisDriver
+    /// Where fixed prompts are to be sent.
+    let prober: Prober?
     let lock: LeaderLock
     let store: PostgresControlStore
     let partitions: DayPartitions
@@ -22,6 +24,8 @@ struct ControlLeader: Service {
 
     private static let maintenanceMs: Int64 = 600_000
     private static let analysisMs: Int64 = 1_000
+    /// Between two looks at whether a fixed prompt is due.
+    private static let probeMs: Int64 = 250
 
     func run() async throws {
         let leading = Leading()
@@ -30,6 +34,7 @@ struct ControlLeader: Service {
                 group.addTask { await lead(leading) }
                 group.addTask { await maintain(leading) }
                 group.addTask { await analyze(leading) }
+                if let prober { group.addTask { await probe(leading, prober) } }
             }
         }
         metrics.set(.controlLeader, 0)
@@ -84,6 +89,31 @@ struct ControlLeader: Service {
             } catch {
                 if outage.failed(at: currentMilliseconds()) {
                     logger.warning("Analysis failed", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// Sends fixed prompts, beside the loop: some are answered late, or never.
+    private func probe(_ leading: Leading, _ prober: Prober) async {
+        var prober = prober
+        var outage = OutageLog()
+        while !Task.isCancelled {
+            do {
+                try await Task.sleep(for: .milliseconds(Self.probeMs))
+                guard leading.epoch != nil else {
+                    prober.rest()
+                    continue
+                }
+                try await prober.tick()
+                if let ms = outage.worked(at: currentMilliseconds()) {
+                    logger.notice("Fixed prompts are sent again", metadata: ["after_ms": "\(ms)"])
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                if outage.failed(at: currentMilliseconds()) {
+                    logger.warning("Fixed prompts cannot be sent", metadata: ["error": "\(error)"])
                 }
             }
         }

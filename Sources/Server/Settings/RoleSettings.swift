@@ -65,6 +65,7 @@ package struct ControlRoleSettings: Sendable {
     package var tickMs: Int64
     package var decisionIntervalMs: Int64
     package var analyzers: AnalyzerSettings
+    package var probes: ProbeSettings
 
     init(_ reader: SettingsReader) throws {
         loop = ControlSettings(engine: DecisionEngine.name)
@@ -90,6 +91,7 @@ package struct ControlRoleSettings: Sendable {
         try rollouts.finish()
         let analyzers = try reader.section("analyzers")
         self.analyzers = try AnalyzerSettings(analyzers)
+        probes = try ProbeSettings(analyzers.section("probes"))
         try analyzers.finish()
     }
 }
