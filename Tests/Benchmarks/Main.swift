@@ -11,7 +11,8 @@ enum Main {
     private static let benchmarks: [any Benchmark.Type] = [
         GatewayBench.self, ServeBench.self, DecisionsBench.self, StreamBench.self, StreamKafkaBench.self,
         RolloutBench.self, DetectionBench.self, RivalsBench.self, PromotionBench.self, UpgradeBench.self,
-        RehearsalBench.self, RollbackBench.self, LoopBench.self, AnalyzersBench.self, IncidentBench.self,
+        RehearsalBench.self, RollbackBench.self, LoopBench.self, AnalyzersBench.self, ProbesBench.self,
+        IncidentBench.self,
     ]
 
     static func main() async {
