@@ -104,7 +104,7 @@ let package = Package(
         // Tests and benchmarks.
         .target(
             name: "TestSupport",
-            dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "Statistics", "StreamProcessing", "Telemetry"],
+            dependencies: ["Core", "PostgresClient", "KafkaClient", "CKafka", "Statistics", "StreamProcessing", "Telemetry"] + nio,
             path: "Tests/TestSupport",
             swiftSettings: rules),
         // Rules of other products and the traffic all rules are judged on: apart from the benchmarks, to be tested.

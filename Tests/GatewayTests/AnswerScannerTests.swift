@@ -1,6 +1,7 @@
 import Gateway
 import NIOCore
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct AnswerScannerTests {

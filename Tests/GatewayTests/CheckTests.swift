@@ -1,5 +1,6 @@
 import Gateway
 import Telemetry
+import TestSupport
 import Testing
 
 /// What the record says of an answer without knowing what is good.

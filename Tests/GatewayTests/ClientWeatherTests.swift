@@ -4,6 +4,7 @@ import Logging
 import NIOPosix
 import Policy
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct ClientWeatherTests {

@@ -1,6 +1,7 @@
 import Core
 import Gateway
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct FeedbackTests {

@@ -2,6 +2,7 @@ import Core
 import Gateway
 import Policy
 import Telemetry
+import TestSupport
 import Testing
 
 /// A shadow's pairs are judged by a configured model, over the gateway's own connections.

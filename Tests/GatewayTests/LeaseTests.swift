@@ -2,6 +2,7 @@ import Core
 import Foundation
 import Policy
 import Telemetry
+import TestSupport
 import Testing
 
 /// A gateway that hears nothing more goes back to stable by itself.

@@ -3,6 +3,7 @@ import Gateway
 import Policy
 import Simulation
 import Telemetry
+import TestSupport
 import Testing
 
 /// Copies of requests go to a candidate that no user ever sees.

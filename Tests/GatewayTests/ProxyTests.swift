@@ -2,6 +2,7 @@ import Core
 import Gateway
 import Policy
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct ProxyTests {

@@ -1,5 +1,6 @@
 import Gateway
 import Telemetry
+import TestSupport
 import Testing
 
 /// What the gateway refuses by itself: always OpenAI's envelope, always one record.

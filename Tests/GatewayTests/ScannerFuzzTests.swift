@@ -1,6 +1,7 @@
 import Core
 import Gateway
 import NIOCore
+import TestSupport
 import Testing
 
 /// Bytes from outside are never trusted: whatever they are, the scanners answer or refuse, and lose nothing.

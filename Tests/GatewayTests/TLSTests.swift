@@ -3,6 +3,7 @@ import Foundation
 import Gateway
 import NIOSSL
 import Telemetry
+import TestSupport
 import Testing
 
 /// A provider behind TLS, with a certificate made on the spot.
@@ -56,38 +57,4 @@ import Testing
         #expect(upstream.requests.isEmpty)
         await gateway.stop()
     }
-}
-
-/// A self-signed certificate for `localhost` in a folder of its own.
-final class Certificate {
-    static let openssl = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first {
-        FileManager.default.isExecutableFile(atPath: $0)
-    }
-
-    let folder: URL
-    let file: URL
-    let key: URL
-    let context: NIOSSLContext
-
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("trimtab-tls-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        (file, key) = (folder.appendingPathComponent("certificate.pem"), folder.appendingPathComponent("key.pem"))
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(Self.openssl))
-        process.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key.path, "-out",
-            file.path,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        let chain = try NIOSSLCertificate.fromPEMFile(file.path).map { NIOSSLCertificateSource.certificate($0) }
-        let configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: chain, privateKey: .privateKey(try NIOSSLPrivateKey(file: key.path, format: .pem)))
-        context = try NIOSSLContext(configuration: configuration)
-    }
-
-    deinit { try? FileManager.default.removeItem(at: folder) }
 }

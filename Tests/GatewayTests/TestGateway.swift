@@ -7,6 +7,7 @@ import NIOPosix
 import Policy
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 /// Keeps what the gateway records.

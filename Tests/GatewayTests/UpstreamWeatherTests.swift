@@ -2,6 +2,7 @@ import Core
 import Gateway
 import Policy
 import Telemetry
+import TestSupport
 import Testing
 
 /// Providers that fail in every way there is: the client gets a clear answer, the record says what happened, once.

@@ -1,17 +1,21 @@
 import NIOCore
 import NIOPosix
-import NIOSSL
+package import NIOSSL
 import Synchronization
 
 /// What an upstream does once a request has come in whole.
-enum Step: Sendable {
+package enum Step: Sendable {
     case send(String)
     case pause(milliseconds: Int64)
     case close
+
+    package static func answer(_ status: Int, _ body: String = "", headers: String = "") -> Step {
+        .send("HTTP/1.1 \(status) .\r\ncontent-length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
+    }
 }
 
-/// A provider that says exactly what a test tells it to, byte for byte.
-final class ScriptedUpstream: Sendable {
+/// An HTTP server on loopback that says exactly what a test tells it to, byte for byte.
+package final class ScriptedUpstream: Sendable {
     struct State {
         var requests: [String] = []
         var opened = 0
@@ -26,13 +30,13 @@ final class ScriptedUpstream: Sendable {
         func note(_ change: (inout State) -> Void) { state.withLock { change(&$0) } }
     }
 
-    typealias Script = @Sendable (_ request: String, _ number: Int) -> [Step]
+    package typealias Script = @Sendable (_ request: String, _ number: Int) -> [Step]
 
-    let port: Int
+    package let port: Int
     private let diary = Diary()
     private let channel: any Channel
 
-    init(tls: NIOSSLContext? = nil, script: @escaping Script) async throws {
+    package init(tls: NIOSSLContext? = nil, script: @escaping Script) async throws {
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { [diary] channel in
@@ -46,12 +50,12 @@ final class ScriptedUpstream: Sendable {
         port = channel.localAddress?.port ?? 0
     }
 
-    var requests: [String] { diary.state.withLock(\.requests) }
-    var closed: Int { diary.state.withLock(\.closed) }
-    var opened: Int { diary.state.withLock(\.opened) }
-    var written: Int { diary.state.withLock(\.written) }
+    package var requests: [String] { diary.state.withLock(\.requests) }
+    package var closed: Int { diary.state.withLock(\.closed) }
+    package var opened: Int { diary.state.withLock(\.opened) }
+    package var written: Int { diary.state.withLock(\.written) }
 
-    func stop() async { try? await channel.close().get() }
+    package func stop() async { try? await channel.close().get() }
 }
 
 private final class ScriptHandler: ChannelInboundHandler {
