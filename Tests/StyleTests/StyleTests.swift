@@ -70,6 +70,7 @@ import Testing
     @Test func onlyWrappersImportC() {
         let wrappers = [
             "CPostgres": "PostgresClient", "CKafka": "KafkaClient", "CSimdJSON": "Telemetry", "CZlib": "Compression",
+            "CCurl": "CurlClient",
         ]
         for (module, wrapper) in wrappers {
             let found = Self.offences("Sources") { path, line in
