@@ -166,7 +166,7 @@ struct AnomalyAnalyzerTests {
                 switch change {
                 case .opened(let finding): opened.append(finding.code)
                 case .closed(let finding): closed.append(finding.code)
-                case .updated: break
+                case .updated, .raised: break
                 }
             }
         }

@@ -40,6 +40,25 @@ struct FindingBookTests {
         #expect(diary.book.open.count == 1)
     }
 
+    /// Once for each rise: what comes and goes at a threshold is no news each time.
+    @Test func itIsRaisedWhenItIsMoreSevereThanEver() throws {
+        var diary = Diary()
+        func said(_ severity: Finding.Severity) -> [Observation] {
+            [self.said("performance.errors", .model("a/b"), 0.1, severity)]
+        }
+        _ = diary.take(said(.info), 1)
+        var raised: [Int64] = []
+        for (now, severity) in [Finding.Severity.warning, .info, .warning, .critical, .warning, .critical].enumerated()
+        {
+            let change = try #require(diary.take(said(severity), Int64(now) + 2).first)
+            if case .raised = change { raised.append(Int64(now) + 2) }
+        }
+        #expect(raised == [2, 5])
+        #expect(diary.take(said(.info), 8).first?.finding.peakSeverity == .critical)
+        let closed = try #require(diary.take([], 30).first?.finding)
+        #expect(closed.severity == .info && closed.peakSeverity == .critical)
+    }
+
     @Test func itIsClosedOnceNothingHasSaidSoForAWhile() throws {
         var diary = Diary()
         _ = diary.take([said()], 1)

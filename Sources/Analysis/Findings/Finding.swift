@@ -55,12 +55,17 @@ package struct Finding: Codable, Sendable, Equatable {
     package var closedAt: Int64?
     package var statement: String
     package var severity: Severity
+    /// Of all that was seen so far; `nil` before the first update.
+    private var peak: Severity?
     package var confidence: Double
     package var magnitude: Interval
     package var window: Window
     package var evidence: [String: Double]
     package var objective: ObjectiveName
     package var action: String
+
+    /// The most severe that it has been.
+    package var peakSeverity: Severity { max(peak ?? severity, severity) }
 
     package init(_ seen: Observation, id: UUIDv7, route: String, at: Int64) {
         self.id = id
@@ -83,6 +88,7 @@ package struct Finding: Codable, Sendable, Equatable {
 
     /// Takes over what was seen now.
     package mutating func update(_ seen: Observation, at: Int64) {
+        peak = max(peakSeverity, seen.severity)
         updatedAt = at
         statement = seen.statement
         severity = seen.severity
@@ -104,6 +110,7 @@ package struct Finding: Codable, Sendable, Equatable {
     enum CodingKeys: String, CodingKey {
         case id, route, analyzer, code, subject, status, statement, severity, confidence, magnitude, window, evidence
         case objective, action
+        case peak = "peak_severity"
         case openedAt = "opened_at"
         case updatedAt = "updated_at"
         case closedAt = "closed_at"

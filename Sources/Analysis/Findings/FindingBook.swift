@@ -28,11 +28,13 @@ package struct FindingBook: Codable, Sendable, Equatable {
     package enum Change: Sendable, Equatable {
         case opened(Finding)
         case updated(Finding)
+        /// Updated, and more severe than it has ever been.
+        case raised(Finding)
         case closed(Finding)
 
         package var finding: Finding {
             switch self {
-            case .opened(let finding), .updated(let finding), .closed(let finding): finding
+            case .opened(let finding), .updated(let finding), .raised(let finding), .closed(let finding): finding
             }
         }
     }
@@ -48,10 +50,12 @@ package struct FindingBook: Codable, Sendable, Equatable {
         for observation in seen {
             if let place = place(of: observation) {
                 let isNews = entries[place].finding.differs(from: observation, by: Self.newsworthy)
+                let isRaised = observation.severity > entries[place].finding.peakSeverity
                 entries[place].finding.update(observation, at: now)
                 if isNews || now - entries[place].toldAt >= Self.refreshMs {
                     entries[place].toldAt = now
-                    changes.append(.updated(entries[place].finding))
+                    let finding = entries[place].finding
+                    changes.append(isRaised ? .raised(finding) : .updated(finding))
                 }
             } else if let room = makeRoom(for: observation, now: now) {
                 if let gone = room.gone { changes.append(.closed(gone)) }

@@ -33,7 +33,7 @@ struct ToldFindings {
                     analyzer: finding.analyzer, code: finding.code, statement: finding.statement,
                     severity: finding.severity, openedAt: finding.openedAt)
                 told.append((finding.id, new))
-            case .updated, .closed:
+            case .updated, .raised, .closed:
                 guard let place = told.firstIndex(where: { $0.id == finding.id }) else { continue }
                 told[place].finding.closedAt = finding.closedAt
                 told[place].finding.severity = max(told[place].finding.severity, finding.severity)
