@@ -71,6 +71,7 @@ package final class DayPartitions: Sendable {
                         SELECT ctid FROM findings WHERE status = 'closed' AND closed_at < $1 LIMIT $2))
                     """,
                     "DELETE FROM probes WHERE ctid = ANY (ARRAY(SELECT ctid FROM probes WHERE at < $1 LIMIT $2))",
+                    "DELETE FROM events WHERE ctid = ANY (ARRAY(SELECT ctid FROM events WHERE at < $1 LIMIT $2))",
                     "DELETE FROM gateways WHERE ctid = ANY (ARRAY(SELECT ctid FROM gateways WHERE seen_at < $1 LIMIT $2))",
                 ] {
                     while try await connection.query(sql, [oldest, Self.deleteLimit]).affected == Self.deleteLimit {}

@@ -42,6 +42,7 @@ package struct Migration: Sendable {
         Migration(7, "evidence", PackageResources._007_evidence_sql),
         Migration(8, "rehearsals", PackageResources._008_rehearsals_sql),
         Migration(9, "analysis", PackageResources._009_analysis_sql),
+        Migration(10, "events", PackageResources._010_events_sql),
         Migration(11, "probes", PackageResources._011_probes_sql),
     ]
 }

@@ -44,6 +44,7 @@ package struct PostgresControlStore: ControlStore, AdminStore {
                 guard let state = try await connection.routeState(route, lock: true) else { throw Self.noRoute(route) }
                 let (effects, result) = try body(state)
                 for effect in effects { try await connection.write(effect, of: route) }
+                try await connection.insert(state.events(of: effects))
                 return result
             }
         }

@@ -1,6 +1,6 @@
 /// How long each kind of row is kept, in days before today.
 package struct Retention: Sendable, Equatable {
-    /// Requests, feedback, dead letters, evidence, closed findings and digests of answers to fixed prompts.
+    /// Requests, feedback, dead letters, evidence, closed findings, digests of answers to fixed prompts and events.
     package var records: Int
     /// Window results as declared, results by hour, and results by day.
     package var windows: Int
