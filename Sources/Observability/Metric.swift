@@ -69,6 +69,10 @@ package enum Metric: String, CaseIterable, Sendable {
     case analysisDuration = "trimtab_analysis_duration_seconds"
     case analysisFailures = "trimtab_analysis_failures_total"
 
+    // MARK: Webhooks
+    case webhookDeliveries = "trimtab_webhook_deliveries_total"
+    case webhookPendingAge = "trimtab_webhook_pending_age_seconds"
+
     // MARK: Control API
     case apiRequests = "trimtab_api_requests_total"
     case apiDuration = "trimtab_api_request_duration_seconds"
@@ -89,6 +93,8 @@ package enum Metric: String, CaseIterable, Sendable {
     package enum Label: String, Sendable, CaseIterable {
         case analyzer, arm, code, kind, method, outcome, partition, provider, reason, result, route, severity, status,
             version
+        /// A configured webhook's name.
+        case webhook
         /// A declared window's name.
         case window
 

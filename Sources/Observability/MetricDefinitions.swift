@@ -92,6 +92,12 @@ extension Metric {
         case .analysisLag: gauge("seconds", [.route], "How far what is analyzed lies behind the clock.")
         case .analysisDuration: histogram(Self.workBounds, [], "Time to analyze what is new on all routes.")
         case .analysisFailures: counter("failures", [.route], "Times that a route could not be analyzed.")
+        case .webhookDeliveries:
+            counter(
+                "events", [.webhook, .outcome],
+                "Events sent to a webhook: delivered, failed (an attempt, made again) and skipped (given up).")
+        case .webhookPendingAge:
+            gauge("seconds", [.webhook], "Age of the oldest event that a webhook has not taken, 0 without one.")
         case .apiRequests: counter("requests", [.method, .status], "Control API requests, by class of status.")
         case .apiDuration: histogram(Self.workBounds, [.method], "Time to answer a control API request.")
         case .apiEventStreams: gauge("streams", [], "Open event streams.")

@@ -95,7 +95,10 @@ package final class Assembly: Sendable {
                         silenceMs: max(30_000, 4 * settings.control.tickMs)),
                     store: store, partitions: DayPartitions(pool), tickMs: settings.control.tickMs,
                     rollups: Rollups(pool, definitions: settings.stream.processing.definitions),
-                    retention: settings.state.retention, metrics: metrics, logger: logger))
+                    retention: settings.state.retention,
+                    webhooks: WebhookSender(
+                        webhooks: settings.webhooks, outbox: EventOutbox(pool), metrics: metrics, logger: logger),
+                    metrics: metrics, logger: logger))
         }
         services.append(apiService(worker?.worker))
         if let log, let gateway {

@@ -6,10 +6,11 @@ import Testing
 
 @Suite struct MetricNames {
     @Test func followOneForm() throws {
-        let form = /trimtab_(gateway|judge|log|collector|stream|control|analysis|api|postgres|process)_[a-z0-9_]+/
+        let parts = /(gateway|judge|log|collector|stream|control|analysis|webhook|api|postgres|process)_[a-z0-9_]+/
         for metric in Metric.allCases {
             let definition = metric.definition
-            #expect(metric.rawValue.wholeMatch(of: form) != nil, "\(metric.rawValue)")
+            #expect(metric.rawValue.hasPrefix("trimtab_"))
+            #expect(metric.rawValue.dropFirst("trimtab_".count).wholeMatch(of: parts) != nil, "\(metric.rawValue)")
             #expect(metric.rawValue.hasSuffix("_total") == (definition.kind == .counter), "\(metric.rawValue)")
             #expect(definition.bounds.isEmpty == (definition.kind != .histogram), "\(metric.rawValue)")
             #expect(definition.bounds == definition.bounds.sorted())

@@ -85,6 +85,14 @@ final class ServiceProcess {
         return try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
     }
 
+    /// Runs the command line against it.
+    func command(_ arguments: [String]) async throws -> String {
+        let token = try #require(secret("admin.token"))
+        return try await Shell.run(
+            "/usr/bin/env",
+            ["TRIMTAB_URL=http://127.0.0.1:\(port + 50)", "TRIMTAB_TOKEN=\(token)", Self.program] + arguments)
+    }
+
     func items(_ path: String) async throws -> [[String: Any]]? { try await get(path)?["items"] as? [[String: Any]] }
 
     /// What a file of the data folder holds.

@@ -51,16 +51,8 @@ import Testing
 
         /// The secret of a key that the command line has made.
         private func created(_ arguments: [String]) async throws -> String? {
-            let text = try await command(arguments + ["--output", "json"])
+            let text = try await service.command(arguments + ["--output", "json"])
             return try (JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])?["secret"] as? String
-        }
-
-        private func command(_ arguments: [String]) async throws -> String {
-            let token = try #require(service.secret("admin.token"))
-            return try await Shell.run(
-                "/usr/bin/env",
-                ["TRIMTAB_URL=http://127.0.0.1:\(service.port + 50)", "TRIMTAB_TOKEN=\(token)", ServiceProcess.program]
-                    + arguments)
         }
 
         /// Sends the scenario's traffic for a while.

@@ -133,11 +133,11 @@ import Testing
         let verdict = try await Shell.run(
             "/bin/sh", ["-c", "promtool check metrics 2>&1 && echo accepted"], input: metrics)
         #expect(verdict == "accepted\n")
-        // Those that need a Kafka, a collector or a judge, that something went wrong, or a decision or finding since the
+        // Those that need a Kafka, a collector, a judge or a webhook, that something went wrong, or a decision or finding since the
         // last kill.
         let absent: Set<Metric> = [
             .decisions, .findingsOpened, .analysisFailures, .judgeVerdicts, .judgeChecks, .judgeSkipped, .judgeLength,
-            .judgeSpend, .judgeSuspended,
+            .judgeSpend, .judgeSuspended, .webhookDeliveries, .webhookPendingAge,
             .logShipped, .gatewayUpstreamErrors, .controlStepFailures, .streamDeadLetters, .collectorSpans,
             .collectorRejected, .collectorExports, .collectorBreaker, .collectorLag, .collectorLostDeadLetters,
         ]

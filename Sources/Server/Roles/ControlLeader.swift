@@ -19,6 +19,7 @@ struct ControlLeader: Service {
     let tickMs: Int64
     let rollups: Rollups
     let retention: Retention
+    let webhooks: WebhookSender
     let metrics: MetricRegistry
     let logger: Logger
 
@@ -35,6 +36,7 @@ struct ControlLeader: Service {
                 group.addTask { await maintain(leading) }
                 group.addTask { await analyze(leading) }
                 if let prober { group.addTask { await probe(leading, prober) } }
+                group.addTask { await webhooks.run { leading.epoch != nil } }
             }
         }
         metrics.set(.controlLeader, 0)

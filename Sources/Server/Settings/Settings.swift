@@ -23,6 +23,7 @@ package struct Settings: Sendable {
     package var collector: CollectorSettings
     package var stream: StreamRoleSettings
     package var control: ControlRoleSettings
+    package var webhooks: [WebhookSettings]
     package var state: StateSettings
     package var api: ControlAPISettings
     package var observability: ObservabilitySettings
@@ -78,6 +79,7 @@ package struct Settings: Sendable {
         control.loop.catalog = providers.flatMap { provider in
             provider.models.map { Target(provider: provider.id, model: $0) }
         }
+        webhooks = try WebhookSettings.all(reader.section("integrations"))
         state = try StateSettings(reader.section("state"))
         let apiReader = try reader.section("api")
         api = try ControlAPISettings(apiReader)
