@@ -12,15 +12,14 @@ package struct AnswerFacts: Equatable {
     package var refusal = false
     /// Something was said: text, a refusal or sound.
     package var hasContent = false
-    /// The text of the one choice where it is to be kept; `nil` where not, with several choices, or past the limit.
-    package var content: [UInt8]?
-
-    /// Bytes of content kept to be checked.
-    package static let contentLimit = 256 << 10
     /// A top-level `error` that is not null.
     package var failed = false
+    package var text = AnswerText()
 
-    /// Adds the next chunk of the same answer.
+    /// The text of the one choice where it is to be kept; `nil` where not, with several choices, or past the limit.
+    package var content: [UInt8]? { text.content }
+
+    /// Adds the next chunk of the same answer, but for its text.
     mutating func merge(_ chunk: AnswerFacts) {
         usage = chunk.usage ?? usage
         finish = chunk.finish ?? finish
@@ -30,30 +29,42 @@ package struct AnswerFacts: Equatable {
         refusal = refusal || chunk.refusal
         hasContent = hasContent || chunk.hasContent
         failed = failed || chunk.failed
-        guard content != nil else { return }
-        if let part = chunk.content { keep(part) } else { content = nil }
-    }
-
-    mutating func keep(_ part: some Collection<UInt8>) {
-        // No second reference to the bytes, or each part would copy all those before it.
-        guard let count = content?.count, count + part.count <= Self.contentLimit else { return content = nil }
-        content?.append(contentsOf: part)
     }
 }
 
 /// Reads an OpenAI chat completion, or a chunk of one, in one pass.
 package struct AnswerScanner {
-    /// - Parameter keepsContent: whether what is said is to be checked.
+    /// - Parameter keepsContent: whether all that is said is to be kept.
     package static func scan(
         _ bytes: UnsafeRawBufferPointer, keepsContent: Bool = false
     ) throws(JSONFault) -> AnswerFacts {
-        var cursor = JSONCursor(bytes)
         var facts = AnswerFacts()
-        if keepsContent { facts.content = [] }
+        var text = AnswerText(keepsContent: keepsContent)
+        try read(bytes, &facts, &text)
+        facts.text = text
+        return facts
+    }
+
+    /// Reads a chunk and adds it to the answer.
+    ///
+    /// - Returns: What the chunk itself says, but for its text.
+    static func scan(
+        _ bytes: UnsafeRawBufferPointer, chunkOf answer: inout AnswerFacts
+    ) throws(JSONFault) -> AnswerFacts {
+        var chunk = AnswerFacts()
+        try read(bytes, &chunk, &answer.text)
+        answer.merge(chunk)
+        return chunk
+    }
+
+    private static func read(
+        _ bytes: UnsafeRawBufferPointer, _ facts: inout AnswerFacts, _ text: inout AnswerText
+    ) throws(JSONFault) {
+        var cursor = JSONCursor(bytes)
         try cursor.object(depth: 0) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
             if cursor.reads(key, "choices"), next == UInt8(ascii: "[") {
-                try cursor.array(depth: 1) { (cursor) throws(JSONFault) in try choice(&cursor, &facts) }
+                try cursor.array(depth: 1) { (cursor) throws(JSONFault) in try choice(&cursor, &facts, &text) }
             } else if cursor.reads(key, "usage"), next == UInt8(ascii: "{") {
                 facts.usage = try usage(&cursor)
             } else {
@@ -62,12 +73,13 @@ package struct AnswerScanner {
             }
         }
         try cursor.finish()
-        return facts
     }
 
-    private static func choice(_ cursor: inout JSONCursor, _ facts: inout AnswerFacts) throws(JSONFault) {
+    private static func choice(
+        _ cursor: inout JSONCursor, _ facts: inout AnswerFacts, _ kept: inout AnswerText
+    ) throws(JSONFault) {
         facts.choices += 1
-        if facts.choices > 1 { facts.content = nil }
+        if facts.choices > 1 { kept.lose() }
         guard cursor.peek() == UInt8(ascii: "{") else { return try cursor.skip(depth: 2) }
         try cursor.object(depth: 2) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
@@ -76,17 +88,23 @@ package struct AnswerScanner {
                 let text = cursor.decode(try cursor.string())
                 facts.finish = text.utf8.count <= 64 ? text : "unknown"
                 if text == "content_filter" { facts.refusal = true }
-            } else if cursor.reads(key, "message") || cursor.reads(key, "delta"), next == UInt8(ascii: "{") {
-                try message(&cursor, &facts)
-            } else if facts.content != nil, cursor.reads(key, "index"), (48...57).contains(next) {
-                if cursor.count(try cursor.number()) != 0 { facts.content = nil }
+            } else if cursor.reads(key, "message"), next == UInt8(ascii: "{") {
+                try message(&cursor, &facts, &kept, isChunk: false)
+            } else if cursor.reads(key, "delta"), next == UInt8(ascii: "{") {
+                try message(&cursor, &facts, &kept, isChunk: true)
+            } else if (49...57).contains(next), cursor.reads(key, "index") {
+                // Another answer than the first.
+                kept.lose()
+                try cursor.skip(depth: 3)
             } else {
                 try cursor.skip(depth: 3)
             }
         }
     }
 
-    private static func message(_ cursor: inout JSONCursor, _ facts: inout AnswerFacts) throws(JSONFault) {
+    private static func message(
+        _ cursor: inout JSONCursor, _ facts: inout AnswerFacts, _ kept: inout AnswerText, isChunk: Bool
+    ) throws(JSONFault) {
         try cursor.object(depth: 3) { (cursor, key) throws(JSONFault) in
             let next = cursor.peek()
             if next == UInt8(ascii: "\"") {
@@ -98,12 +116,12 @@ package struct AnswerScanner {
                 facts.characters += text.characters
                 if refusal { facts.refusal = true }
                 if content || refusal { facts.hasContent = true }
-                if content, facts.content != nil { keep(text, of: cursor, &facts) }
+                if content { kept.add(text, of: cursor) }
             } else if next == UInt8(ascii: "[") || next == UInt8(ascii: "{"),
                 cursor.reads(key, "tool_calls") || cursor.reads(key, "function_call")
             {
                 let start = cursor.at
-                try cursor.skip(depth: 4)
+                try kept.addCalls(&cursor, isChunk: isChunk)
                 if cursor.at - start > 4 {
                     facts.toolCalls = true
                     facts.characters += cursor.at - start
@@ -114,16 +132,6 @@ package struct AnswerScanner {
                 try cursor.skip(depth: 4)
                 if says, cursor.at - start > 2 { facts.hasContent = true }
             }
-        }
-    }
-
-    private static func keep(_ text: JSONText, of cursor: JSONCursor, _ facts: inout AnswerFacts) {
-        if text.range.count > 6 * AnswerFacts.contentLimit {
-            facts.content = nil
-        } else if text.escaped {
-            facts.keep(cursor.decode(text).utf8)
-        } else {
-            facts.keep(cursor.bytes[text.range])
         }
     }
 

@@ -12,7 +12,8 @@ package struct ChatBody: Equatable {
     package var images = 0
     /// Hashes of the messages; `nil` where there are none.
     package var features: PromptFeatures?
-    package var tools = false
+    /// The array of tools, unless it is empty.
+    package var tools: Range<Int>?
     /// Whether `response_format` asks for an answer in JSON.
     package var asksJSON = false
     package var usage: UsageRequest = .absent(at: 0)
@@ -139,7 +140,7 @@ package struct BodyScanner {
         case .tools:
             let start = cursor.at
             try cursor.skip(depth: 1)
-            body.tools = next == UInt8(ascii: "[") && cursor.at - start > 4
+            body.tools = next == UInt8(ascii: "[") && cursor.at - start > 4 ? start..<cursor.at : nil
         case .responseFormat: try responseFormat(&cursor, next)
         }
     }

@@ -99,7 +99,7 @@ extension Exchange {
     }
 
     private func check(_ facts: AnswerFacts) {
-        record.check(facts, asksJSON: chat.asksJSON)
+        record.check(facts, of: chat, body: request.body)
         if isJudged { judgedAnswer = facts }
     }
 

@@ -103,7 +103,7 @@ final class Exchange: UpstreamUser {
         prompt.chars = chat.characters
         prompt.messages = chat.messages
         prompt.images = chat.images
-        prompt.tools = chat.tools
+        prompt.tools = chat.tools != nil
         prompt.features = chat.features
         record.prompt = prompt
         if let session = assignment.sessionNumber, let features = chat.features {

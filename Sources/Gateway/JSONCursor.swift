@@ -215,6 +215,7 @@ extension JSONCursor {
     }
 
     /// Whether a string reads `text`, escapes resolved: a key must not hide behind `\u006d`.
+    @inline(__always)
     func reads(_ string: JSONText, _ text: StaticString) -> Bool {
         if string.escaped { return decode(string) == text.description }
         return string.range.count == text.utf8CodeUnitCount && holds(text, at: string.range.lowerBound)

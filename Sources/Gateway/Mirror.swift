@@ -172,7 +172,7 @@ final class Mirror: UpstreamUser, Slotted {
         }
         guard let facts, facts.choices > 0 else { return fail(UpstreamFailure(error: .protocol, status: status)) }
         record.note(facts)
-        record.check(facts, asksJSON: chat.asksJSON)
+        record.check(facts, of: chat, body: body)
         end(.complete, status: status, error: nil)
         judge(facts)
     }
@@ -180,7 +180,7 @@ final class Mirror: UpstreamUser, Slotted {
     private func finishStream() {
         let failed = events.facts.failed
         record.note(events.facts)
-        if !failed { record.check(events.facts, asksJSON: chat.asksJSON) }
+        if !failed { record.check(events.facts, of: chat, body: body) }
         end(failed ? .upstreamError : .complete, status: status, error: failed ? .server : nil)
         if !failed { judge(events.facts) }
     }

@@ -1,4 +1,5 @@
 import Core
+import NIOCore
 import Policy
 import Telemetry
 
@@ -18,15 +19,19 @@ extension RequestRecord {
 
     /// What can be said of a whole answer without knowing what is good.
     ///
-    /// - Parameter asksJSON: whether the request asked for an answer in JSON.
-    mutating func check(_ facts: AnswerFacts, asksJSON: Bool) {
+    /// - Parameter body: what `chat` was read from.
+    mutating func check(_ facts: AnswerFacts, of chat: ChatBody, body: ByteBuffer) {
         var checks = Checks()
         checks.empty = !facts.hasContent && !facts.toolCalls
         checks.refusal = facts.refusal
         // A tool call's arguments and a refusal follow no response format.
-        if asksJSON, !facts.toolCalls, !facts.refusal {
+        if chat.asksJSON, !facts.toolCalls, !facts.refusal {
             checks.schema = facts.content.map { $0.withUnsafeBytes(JSONCursor.isDocument) }
         }
+        checks.tools = body.withUnsafeReadableBytes { bytes in
+            facts.text.calls?.canBeMade(by: chat.tools.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) })
+        }
+        checks.repetition = facts.text.ending?.isLoop(isCut: facts.finish == "length")
         self.checks = checks
     }
 

@@ -16,17 +16,15 @@ package struct SSEScanner {
     package private(set) var malformed = false
     /// Leaves out the chunk that carries nothing but the usage, since the client did not ask for it.
     private let dropsUsage: Bool
-    private let keepsContent: Bool
     private var pending = ByteBuffer()
     /// Bytes of `pending`, from its reader index, in which no event ends.
     private var scanned = 0
     private var oversized = false
 
-    /// - Parameter keepsContent: whether what is said is to be checked.
+    /// - Parameter keepsContent: whether all that is said is to be kept.
     package init(dropsUsage: Bool, keepsContent: Bool = false) {
         self.dropsUsage = dropsUsage
-        self.keepsContent = keepsContent
-        if keepsContent { facts.content = [] }
+        facts.text = AnswerText(keepsContent: keepsContent)
     }
 
     /// Takes the next bytes and gives those that can go to the client; may be empty.
@@ -58,7 +56,7 @@ package struct SSEScanner {
         }
         if pending.readableBytes - passed > Self.eventLimit {
             oversized = true
-            facts.content = nil
+            facts.text.lose()
             passed = pending.readableBytes
             scanned = passed
         }
@@ -113,12 +111,11 @@ package struct SSEScanner {
             done = true
             return false
         }
-        guard let chunk = try? AnswerScanner.scan(data, keepsContent: keepsContent) else {
+        guard let chunk = try? AnswerScanner.scan(data, chunkOf: &facts) else {
             malformed = true
-            facts.content = nil
+            facts.text.lose()
             return false
         }
-        facts.merge(chunk)
         if chunk.characters > 0 || chunk.toolCalls { hasContent = true }
         return dropsUsage && chunk.usage != nil && chunk.choices == 0
     }

@@ -103,9 +103,9 @@ package struct RequestRecord: Sendable, Equatable {
         package var schema: Bool?
         package var refusal: Bool?
         package var empty: Bool?
-        /// Whether the tool calls' arguments are JSON and name tools that were offered.
+        /// Whether the tool calls name functions that were offered, with a JSON object that has what is required.
         package var tools: Bool?
-        /// Whether the answer repeats itself.
+        /// Whether the answer ends in a loop.
         package var repetition: Bool?
         package init() {}
     }

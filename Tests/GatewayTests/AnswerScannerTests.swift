@@ -70,7 +70,7 @@ import Testing
         #expect(try kept(Self.message(#""content":null"#)) == "")
         #expect(try kept(#"{"choices":[{"index":1,"message":{"content":"a"}}]}"#) == nil)
         #expect(try kept(#"{"choices":[{"message":{"content":"a"}},{"message":{"content":"b"}}]}"#) == nil)
-        let limit = AnswerFacts.contentLimit
+        let limit = AnswerText.contentLimit
         let longest = String(repeating: "x", count: limit)
         #expect(try kept(Self.message(#""content":"\#(longest)""#))?.count == limit)
         #expect(try kept(Self.message(#""content":"\#(longest)x""#)) == nil)
@@ -143,9 +143,9 @@ import Testing
         let other = Wire.delta("b").replacing("\"index\":0", with: "\"index\":1")
         #expect(gathered(Wire.delta("a") + other + Wire.done) == nil)
         let part = Wire.delta(String(repeating: "x", count: 8_192))
-        let parts = AnswerFacts.contentLimit / 8_192
+        let parts = AnswerText.contentLimit / 8_192
         if size > 1 {
-            #expect(gathered(String(repeating: part, count: parts))?.count == AnswerFacts.contentLimit)
+            #expect(gathered(String(repeating: part, count: parts))?.count == AnswerText.contentLimit)
             #expect(gathered(String(repeating: part, count: parts + 1)) == nil)
         }
     }

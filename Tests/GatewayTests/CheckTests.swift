@@ -1,4 +1,5 @@
 import Gateway
+import Policy
 import Telemetry
 import TestSupport
 import Testing
@@ -25,7 +26,7 @@ import Testing
         Case(content: #"null,"tool_calls":[{"id":"a","index":0}]"#, expected: [nil, false, false]),
         Case(content: #""not json""#, asksJSON: false, expected: [nil, false, false]),
         Case(
-            content: "\"" + String(repeating: "1", count: AnswerFacts.contentLimit + 1) + "\"",
+            content: "\"" + String(repeating: "1", count: AnswerText.contentLimit + 1) + "\"",
             expected: [nil, false, false]),
     ]
 
@@ -48,6 +49,51 @@ import Testing
         let checks = try #require(try await gateway.onlyRecord().checks)
         #expect([checks.schema, checks.refusal, checks.empty] == test.expected)
         await gateway.stop()
+    }
+
+    /// Said by a gateway, of answers and of copies alike, from the request that it passed on.
+    @Test(arguments: [false, true])
+    func toolCallsAndLoopsAreChecked(_ stream: Bool) async throws {
+        let call = #"[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]"#
+        let loop = String(repeating: "and so on, ", count: 100)
+        let answers = [
+            (#""content":null,"tool_calls":\#(call)"#, Pair(tools: true)),
+            (#""content":null,"tool_calls":\#(call.replacing("\\\"a", with: "\\\"b"))"#, Pair(tools: false)),
+            (#""content":"\#(loop)""#, Pair(repetition: true)),
+            (#""content":"\#(loop)Done.""#, Pair(repetition: false)),
+            (#""content":"Yes.""#, Pair()),
+        ]
+        for (said, expected) in answers {
+            let kind = stream ? "delta" : "message"
+            let answer = #"{"choices":[{"index":0,"\#(kind)":{\#(said)},"finish_reason":"stop"}]}"#
+            let steps =
+                stream
+                ? [Wire.streamHead, Wire.chunk("data: \(answer)\n\n"), Wire.chunk(Wire.done), Wire.end]
+                : [Wire.response(answer)]
+            let upstream = try await ScriptedUpstream { _, _ in steps }
+            let gateway = try await TestGateway(upstream: upstream.port) { options in
+                options.spare = upstream.port
+                options.edit = { entry in
+                    entry.stable.fallbacks = []
+                    entry.addCandidate(weight: 1, provider: "spare")
+                    entry.pointer.mode = .mirror
+                }
+            }
+            let body = (stream ? Wire.streamBody : Wire.body)
+                .replacing("{\"model\"", with: #"{"tools":\#(ToolCallTests.declared),"model""#)
+            #expect(try await RawClient.ask(Wire.post(body), port: gateway.port).status == 200)
+            await eventually("the record and its copy's") { gateway.sink.records.count == 2 }
+            for record in gateway.sink.records {
+                let checks = try #require(record.checks)
+                #expect(Pair(tools: checks.tools, repetition: checks.repetition) == expected, "\(said.prefix(40))")
+            }
+            await gateway.stop()
+        }
+    }
+
+    private struct Pair: Equatable {
+        var tools: Bool?
+        var repetition: Bool?
     }
 
     /// Of what did not come whole nothing is said.

@@ -9,8 +9,13 @@ import Testing
     private static let seeds = [
         Wire.body, Wire.streamBody, Wire.answer,
         #"{"model":"a\u00e9\ud83d\ude00","stream_options":{"include_usage":false},"user":"x","metadata":{"session_id":"y"}}"#,
+        ToolCallTests.whole([ToolCallTests.call(#""name":"f","arguments":"{\"a\":1}""#)]),
+        #"{"model":"m","tools":\#(ToolCallTests.declared)}"#,
+        ToolCallTests.chunk([#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"a"}}"#])
+            + ToolCallTests.chunk([#"{"index":0,"function":{"arguments":"\":1}"}}"#]) + Wire.done,
         Wire.delta("x") + Wire.finish + Wire.usage + Wire.done,
     ]
+    private static let streams = seeds.suffix(2)
 
     private static func mutate(_ text: String, _ random: inout SplitMix64) -> [UInt8] {
         var bytes = Array(text.utf8)
@@ -37,8 +42,13 @@ import Testing
                 if let body = try? BodyScanner.scan(raw, salt: seed) {
                     #expect(body.model.quoted.lowerBound > 0 && body.model.quoted.upperBound < raw.count)
                     #expect(raw[body.model.quoted].first == UInt8(ascii: "\""))
+                    if let tools = body.tools { #expect(raw[tools].first == UInt8(ascii: "[")) }
                 }
-                _ = try? AnswerScanner.scan(raw)
+                if let facts = try? AnswerScanner.scan(raw) {
+                    // What was declared comes from outside too.
+                    _ = facts.text.calls?.canBeMade(by: raw)
+                    _ = facts.text.ending?.isLoop(isCut: true)
+                }
             }
         }
     }
@@ -47,7 +57,7 @@ import Testing
     func streamsPassByteForByte(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         for _ in 0..<2_000 {
-            let bytes = Self.mutate(Self.seeds.last ?? "", &random)
+            let bytes = Self.mutate(Self.streams.randomElement(using: &random) ?? "", &random)
             var scanner = SSEScanner(dropsUsage: false)
             var input = ByteBuffer(bytes: bytes)
             var output: [UInt8] = []
