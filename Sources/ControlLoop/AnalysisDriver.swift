@@ -32,6 +32,9 @@ package struct AnalysisDriver: Sendable {
     private static let storeEveryMs: Int64 = 600_000
     /// How far the stream may lag before that is said, milliseconds beside the length of a window.
     private static let lagMs: Int64 = 120_000
+    /// How long what a gateway said of its records holds once it is silent, milliseconds: enough to start it again. A
+    /// gateway that is gone for good must not hide for ever that the traffic is gone too.
+    package static let reportLifeMs: Int64 = 900_000
 
     /// - Parameter windowMs: length of the windows `requests`.
     package init(settings: AnalyzerSettings, store: any ControlStore & AnalysisStore, windowMs: Int64) {
@@ -47,12 +50,15 @@ package struct AnalysisDriver: Sendable {
         let names = try await store.routes()
         routes = routes.filter { names.contains($0.key) }
         let prices = try await store.prices()
+        let unshipped = try await store.gateways().filter { now - $0.seenAt <= Self.reportLifeMs }
+            .compactMap(\.unshippedSince).min()
         let series = max(1, routes.values.reduce(0) { $0 + $1.analysis.series })
         var failure: (any Error)?
         for name in names {
             do {
                 try await tick(
-                    name, through: min(through, now), now: now, prices: prices, series: series, seed: seed)
+                    name, through: min(through, now), now: now, unshipped: unshipped, prices: prices, series: series,
+                    seed: seed)
             } catch {
                 // What is held may differ from what is stored.
                 routes[name] = nil
@@ -63,8 +69,9 @@ package struct AnalysisDriver: Sendable {
         if let failure { throw failure }
     }
 
+    /// - Parameter unshipped: since when records are missing that a gateway still has.
     private mutating func tick(
-        _ name: RouteName, through: Int64, now: Int64, prices: PriceBook, series: Int, seed: UInt64
+        _ name: RouteName, through: Int64, now: Int64, unshipped: Int64?, prices: PriceBook, series: Int, seed: UInt64
     ) async throws {
         guard var held = try await held(name, through: through) else { return }
         let start = held.analysis.through ?? held.storedThrough
@@ -78,9 +85,12 @@ package struct AnalysisDriver: Sendable {
         var context = RouteContext(state.route, settings, prices)
         context.series = series
         var changes: [FindingBook.Change] = []
+        var hasGap = false
         if end > start {
             let probed = state.servingTargets.map(\.modelKey)
-            for minute in try await reader.minutes(of: name, in: start..<end, probed: probed, from: store) {
+            for var minute in try await reader.minutes(of: name, in: start..<end, probed: probed, from: store) {
+                minute.isGap = unshipped.map { minute.window.end > $0 } ?? false
+                hasGap = hasGap || minute.isGap
                 changes += held.analysis.observe(minute, context, using: &generator)
             }
         }
@@ -89,7 +99,8 @@ package struct AnalysisDriver: Sendable {
             changes += held.analysis.missing(since: through, context, now: now, using: &generator)
         }
         let analyzed = held.analysis.through ?? start
-        let isDue = !changes.isEmpty || analyzed - held.storedThrough >= Self.storeEveryMs
+        // That a minute was a gap is known now and not after a restart.
+        let isDue = !changes.isEmpty || hasGap || analyzed - held.storedThrough >= Self.storeEveryMs
         if isDue {
             let stored = StoredAnalysis(through: analyzed, state: Array(try JSONEncoder().encode(held.analysis)))
             let effects = changes.map { ControlEffect.saveFinding($0) } + [.saveAnalysis(stored)]

@@ -206,6 +206,15 @@ struct LocalLogStore: Sendable {
                 """, arguments: [partition, time])
     }
 
+    /// When the oldest row that has a record at `offset` or after it was written.
+    static func written(_ database: Database, partition: Int, from offset: Int64) throws -> Int64? {
+        try Int64.fetchOne(
+            database,
+            sql: """
+                SELECT at FROM batches WHERE partition = ? AND base_offset + count > ? ORDER BY base_offset LIMIT 1
+                """, arguments: [partition, offset])
+    }
+
     /// Reads records of one partition from `offset` on, as many as a batch may hold.
     static func read(_ database: Database, partition: Int, from offset: Int64) throws -> EventBatch {
         var batch = EventBatch(partition: partition)

@@ -16,6 +16,8 @@ package struct ShipperStatus: Sendable, Equatable {
     package var oversized: Int64 = 0
     /// What the cluster or the client complained of last; `nil` after an acknowledgement.
     package var lastError: String?
+    /// Offsets before which everything is acknowledged, was passed over, or had to make room; by partition.
+    package var settled: [Int64] = []
 }
 
 /// Sends the local log to Kafka, partition by partition strictly in order, and trims it as the cluster acknowledges.
@@ -26,6 +28,7 @@ package final class Shipper: Sendable {
     private let log: LocalLog
     private let settings: KafkaLogSettings
     private let logger: Logger
+    private let database: DatabaseQueue
     private let state = Mutex(ShipperStatus())
 
     private static let idlePause = Duration.milliseconds(5)
@@ -33,6 +36,8 @@ package final class Shipper: Sendable {
     private static let backoff = (first: Duration.milliseconds(100), longest: Duration.seconds(10))
     /// How long a stopping shipper waits for what is in flight; the rest goes out at the next start.
     private static let drainMs: Int32 = 500
+    /// What has waited less is on its way, milliseconds.
+    private static let patienceMs: Int64 = 5_000
 
     /// - Throws: `TrimtabError` for settings that cannot be used, or a local log with another partition count.
     package init(
@@ -46,12 +51,32 @@ package final class Shipper: Sendable {
                     + "\(settings.partitions).",
                 remedy: "Make them equal; a log with another count needs a new gateway.local_log.path.")
         }
+        do {
+            database = try LocalLogStore.reading(path: log.settings.path)
+        } catch {
+            throw LocalLogFault.described(error, path: log.settings.path)
+        }
         self.log = log
         self.settings = settings
         self.logger = logger
+        state.withLock { $0.settled = Array(repeating: 0, count: settings.partitions) }
     }
 
     package var status: ShipperStatus { state.withLock { $0 } }
+
+    /// When the oldest record that is not in Kafka was written, milliseconds since the epoch; `nil` if there is none that
+    /// has waited for more than five seconds. Records of an earlier run count too.
+    package func unshippedSince(now: Int64) async -> Int64? {
+        let waiting = zip(status.settled, log.endOffsets).enumerated().filter { $0.element.0 < $0.element.1 }
+        guard !waiting.isEmpty else { return nil }
+        // A file that cannot be read is what shipping itself fails on, and says so.
+        let written = try? await database.read { database in
+            try waiting.compactMap { partition, offsets in
+                try LocalLogStore.written(database, partition: partition, from: offsets.0)
+            }
+        }
+        return written?.min().flatMap { now - $0 > Self.patienceMs ? $0 : nil }
+    }
 
     /// Ships until the task is cancelled.
     ///
@@ -86,12 +111,10 @@ package final class Shipper: Sendable {
             logger.warning("Kafka producer reports an error", metadata: ["error": "\(error)"])
             state.withLock { $0.lastError = "\(error)" }
         }
-        let database: DatabaseQueue
         do {
-            database = try LocalLogStore.reading(path: log.settings.path)
             while !Task.isCancelled {
                 let acknowledged = try settle(&cursor, producer.takeDeliveries())
-                let sent = try await send(&cursor, producer, database)
+                let sent = try await send(&cursor, producer)
                 if !acknowledged, !sent { try? await Task.sleep(for: Self.idlePause) }
             }
         } catch {
@@ -117,6 +140,7 @@ package final class Shipper: Sendable {
         state.withLock { state in
             state.acknowledged += acknowledged
             state.lagRecords = cursor.lag(ends)
+            state.settled = cursor.settled
             if acknowledged > 0 { state.lastError = nil }
         }
         if acknowledged > 0 { log.trim(before: cursor.takeTrims()) }
@@ -125,9 +149,7 @@ package final class Shipper: Sendable {
     }
 
     /// Fills the window with what is next in each partition.
-    private func send(
-        _ cursor: inout ShipperCursor, _ producer: KafkaProducer, _ database: DatabaseQueue
-    ) async throws -> Bool {
+    private func send(_ cursor: inout ShipperCursor, _ producer: KafkaProducer) async throws -> Bool {
         var sent = false
         let ends = log.endOffsets
         for partition in 0..<settings.partitions {

@@ -3,7 +3,7 @@ struct ShipperCursor: Sendable {
     /// The next record to send.
     private(set) var next: [Int64]
     /// Everything before is acknowledged, was passed over, or had to make room.
-    private var settled: [Int64]
+    private(set) var settled: [Int64]
     /// Sent and not acknowledged, in order; passed-over records leave holes.
     private var flying: [OffsetQueue]
     private var trims: [Int: Int64] = [:]

@@ -102,16 +102,15 @@ package final class Assembly: Sendable {
         }
         services.append(apiService(worker?.worker))
         if let log, let gateway {
-            if settings.eventLog.kind == .kafka {
-                services.append(
-                    ShipperService(
-                        shipper: try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger),
-                        metrics: metrics))
-            }
+            let shipper =
+                settings.eventLog.kind == .kafka
+                ? try Shipper(log: log, settings: settings.eventLog.kafka, logger: logger) : nil
+            if let shipper { services.append(ShipperService(shipper: shipper, metrics: metrics)) }
             services.append(
                 TableFollower(
                     feed: GatewayFeed(
                         postgres, gateway: settings.localLog.gatewayID, catalog: settings.control.loop.catalog,
+                        unshipped: { await shipper?.unshippedSince(now: currentMilliseconds()) },
                         logger: logger, now: currentMilliseconds),
                     gateway: gateway, collector: collector, file: "\(settings.dataFolder)/table.json", metrics: metrics,
                     logger: logger))

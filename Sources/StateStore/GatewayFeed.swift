@@ -18,11 +18,12 @@ package struct StoredSnapshot: Codable, Sendable, Equatable {
 }
 
 /// Keeps a gateway up to date: by notification, and by looking every second in case one is lost. Reports what the
-/// gateway serves on the way.
+/// gateway serves on the way, and whether the event log has its records.
 package struct GatewayFeed: Sendable {
     private let configuration: PostgresConfiguration
     private let gateway: String
     private let catalog: [Target]
+    private let unshipped: @Sendable () async -> Int64?
     private let now: @Sendable () -> Int64
     private let logger: Logger
 
@@ -32,14 +33,17 @@ package struct GatewayFeed: Sendable {
     /// - Parameters:
     ///   - gateway: the id under which it is shown.
     ///   - catalog: every target of the configuration, for exploration.
+    ///   - unshipped: when the oldest record that the event log has not was written; `nil` if there is none.
     ///   - now: the wall clock, milliseconds since the epoch.
     package init(
-        _ configuration: PostgresConfiguration, gateway: String, catalog: [Target], logger: Logger,
+        _ configuration: PostgresConfiguration, gateway: String, catalog: [Target],
+        unshipped: @escaping @Sendable () async -> Int64? = { nil }, logger: Logger,
         now: @escaping @Sendable () -> Int64
     ) {
         self.configuration = configuration
         self.gateway = gateway
         self.catalog = catalog
+        self.unshipped = unshipped
         self.logger = logger
         self.now = now
     }
@@ -94,10 +98,11 @@ package struct GatewayFeed: Sendable {
             confirmed()
             try await connection.query(
                 """
-                INSERT INTO gateways AS g (id, epoch, epoch_at, seen_at) VALUES ($1, $2, $3, $3)
+                INSERT INTO gateways AS g (id, epoch, epoch_at, seen_at, unshipped_since) VALUES ($1, $2, $3, $3, $4)
                 ON CONFLICT (id) DO UPDATE SET epoch = EXCLUDED.epoch, seen_at = EXCLUDED.seen_at,
-                    epoch_at = CASE WHEN g.epoch = EXCLUDED.epoch THEN g.epoch_at ELSE EXCLUDED.epoch_at END
-                """, [gateway, epoch, now()])
+                    epoch_at = CASE WHEN g.epoch = EXCLUDED.epoch THEN g.epoch_at ELSE EXCLUDED.epoch_at END,
+                    unshipped_since = EXCLUDED.unshipped_since
+                """, [gateway, epoch, now(), await unshipped()])
             _ = try await connection.notifications(waitingMs: Self.pollMs)
         }
     }

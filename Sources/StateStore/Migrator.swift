@@ -44,6 +44,7 @@ package struct Migration: Sendable {
         Migration(9, "analysis", PackageResources._009_analysis_sql),
         Migration(10, "events", PackageResources._010_events_sql),
         Migration(11, "probes", PackageResources._011_probes_sql),
+        Migration(12, "gateways", PackageResources._012_gateways_sql),
     ]
 }
 

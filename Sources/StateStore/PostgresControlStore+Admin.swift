@@ -64,7 +64,8 @@ extension PostgresControlStore {
     package func gateways() async throws -> [GatewayStatus] {
         try await rows("SELECT * FROM gateways ORDER BY id") { row in
             GatewayStatus(
-                id: try row["id"], epoch: try row["epoch"], epochAt: try row["epoch_at"], seenAt: try row["seen_at"])
+                id: try row["id"], epoch: try row["epoch"], epochAt: try row["epoch_at"], seenAt: try row["seen_at"],
+                unshippedSince: try row["unshipped_since"])
         }
     }
 

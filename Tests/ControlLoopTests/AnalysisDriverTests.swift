@@ -15,8 +15,11 @@ struct AnalysisDriverTests {
     private static let name = "support-chat"
     private static let model = "sim/strong-1"
 
-    /// A store with a route and `hours` of traffic, 300 requests a minute, whose requests all fail in `outage`.
-    private func store(minutes: Int, outage: Range<Int>) async throws -> (InMemoryControlStore, RouteName) {
+    /// A store with a route and so many minutes of traffic, 300 requests each, whose requests all fail in `outage`, and of
+    /// which nothing came in `silence`.
+    private func store(
+        minutes: Int, outage: Range<Int> = 0..<0, silence: Range<Int> = 0..<0
+    ) async throws -> (InMemoryControlStore, RouteName) {
         let store = InMemoryControlStore()
         let name = try #require(RouteName(Self.name))
         let policy = RoutingPolicy(
@@ -24,7 +27,7 @@ struct AnalysisDriverTests {
             targets: [Target(id: Self.model, provider: "sim", model: "strong-1")])
         try await store.apply(Route(name: name), firstPolicy: policy, by: "test", now: Self.start)
         var generator = SplitMix64(seed: 3)
-        let results = (0..<minutes).map { index in
+        let results = (0..<minutes).filter { !silence.contains($0) }.map { index in
             WindowResult(
                 window: Self.window(index),
                 key: WindowKey(route: Self.name, modelKey: Self.model, arm: .stable, policy: 1), partition: 0, pane: 0,
@@ -182,6 +185,61 @@ struct AnalysisDriverTests {
         // It goes on, catches up, and says so no more.
         for index in 100..<120 { try await go(&driver, store, to: index) }
         #expect(await store.findings(FindingQuery(route: name)).count == before.count + 1)
+    }
+
+    // MARK: Records that a gateway has and the event log has not
+
+    /// - Parameters:
+    ///   - report: what a gateway says in the minute, by its number; `nil` once it is silent.
+    ///   - restarts: minutes before which another leader takes over.
+    /// - Returns: What opened from the start of the silence on, which is 20 minutes long and begins at minute 200.
+    private func found(
+        minutes: Int = 260, restarts: Set<Int> = [], report: (Int) -> GatewayStatus?
+    ) async throws -> [Finding] {
+        let (store, name) = try await store(minutes: minutes, silence: 200..<min(220, minutes))
+        var driver = driver(store)
+        for index in 0..<minutes {
+            if restarts.contains(index) { driver = self.driver(store) }
+            await store.heartbeat(GatewayStatus(id: "other", epoch: 1, seenAt: Self.window(index).end))
+            if let status = report(index) { await store.heartbeat(status) }
+            try await go(&driver, store, to: index)
+        }
+        return await store.findings(FindingQuery(route: name)).filter { $0.openedAt >= Self.window(199).end }
+    }
+
+    private static func report(_ index: Int, since: Int64?) -> GatewayStatus {
+        GatewayStatus(id: "cut-off", epoch: 1, seenAt: window(index).end, unshippedSince: since)
+    }
+
+    @Test func recordsThatAGatewayStillHasAreAGapAndNoLackOfTraffic() async throws {
+        let without = try await found { Self.report($0, since: nil) }
+        #expect(without.contains { $0.code == "anomaly.traffic_gone" && $0.severity == .critical })
+
+        // It cannot reach the event log from the middle of a minute on, and what it has comes too late to be counted.
+        let since = Self.window(199).start + 31_000
+        let cutOff = { (index: Int) in Self.report(index, since: (199..<220).contains(index) ? since : nil) }
+        let told = try await found(report: cutOff)
+        #expect(told.map(\.code) == ["anomaly.telemetry_gap"])
+        let gap = try #require(told.first)
+        #expect(gap.severity == .warning && gap.status == .closed && gap.magnitude.estimate == 21)
+        #expect(gap.openedAt == Self.window(199).end && gap.updatedAt <= Self.window(232).end)
+
+        // What was a gap stays one for a leader that comes when the gateway has long shipped all it had.
+        for restarts in [[205], [220], [221, 222], [230]] as [Set<Int>] {
+            #expect(try await found(restarts: restarts, report: cutOff).map(\.code) == ["anomaly.telemetry_gap"])
+        }
+    }
+
+    /// One that is gone with its records hides nothing for longer than a restart takes.
+    @Test func aGatewayThatVanishedIsBelievedForAWhile() async throws {
+        let since = Self.window(200).start
+        let life = Int(AnalysisDriver.reportLifeMs / Self.minute)
+        let vanished = { (index: Int) in index < 201 ? Self.report(index, since: index < 200 ? nil : since) : nil }
+        let during = try await found(minutes: 200 + life, report: vanished)
+        #expect(during.map(\.code) == ["anomaly.telemetry_gap"])
+        #expect(during.first?.status == .open)
+        let after = try await found(minutes: 220, report: vanished)
+        #expect(after.contains { $0.code == "anomaly.traffic_gone" })
     }
 
     @Test func aRouteHasThresholdsOfItsOwn() async throws {

@@ -107,6 +107,46 @@ import Testing
         kafka.close()
     }
 
+    @Test(.enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"))
+    func itSaysSinceWhenRecordsWait() async throws {
+        let kafka = try cluster()
+        let folder = try TemporaryFolder()
+        var source = EventSource(seed: 24)
+        func now() -> Int64 { Int64(Date().timeIntervalSince1970 * 1_000) }
+        kafka.setDown()
+        var log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
+        var shipper = try Shipper(log: log, settings: settings(kafka.groupProperties))
+        #expect(await shipper.unshippedSince(now: now() + 60_000) == nil, "there are none")
+        let began = now()
+        for event in source.next(200) { log.append(event) }
+        #expect(await log.waitUntilWritten())
+        let since = try #require(await shipper.unshippedSince(now: now() + 60_000))
+        #expect((began...now()).contains(since))
+        #expect(await shipper.unshippedSince(now: since + 5_000) == nil, "they may be on their way")
+        #expect(await shipper.unshippedSince(now: since + 5_001) == since)
+        // Later ones do not make the oldest younger, and neither does a restart.
+        try await Task.sleep(for: .milliseconds(20))
+        for event in source.next(200) { log.append(event) }
+        #expect(await log.waitUntilWritten())
+        #expect(await shipper.unshippedSince(now: now() + 60_000) == since)
+        await log.close()
+        log = try LocalLog(settings: folder.settings(partitions: Self.partitions))
+        shipper = try Shipper(log: log, settings: settings(kafka.groupProperties))
+        #expect(await shipper.unshippedSince(now: now() + 60_000) == since)
+        // Once they are in Kafka there is nothing to say.
+        kafka.setUp()
+        let running = shipper
+        let shipping = Task { try await running.run() }
+        try await eventually("It still says that records wait.") {
+            await running.unshippedSince(now: now() + 60_000) == nil
+        }
+        #expect(running.status.acknowledged == 400)
+        shipping.cancel()
+        try await shipping.value
+        await log.close()
+        kafka.close()
+    }
+
     @Test func aWrongPartitionCountOrPropertyEndsItWithARemedy() async throws {
         let kafka = try TestKafka()
         let topic = try await kafka.topic(partitions: 7)

@@ -65,6 +65,8 @@ import Testing
                 ])
         }
 
+        static let unshipped = "SELECT unshipped_since FROM gateways WHERE id = 'weather'"
+
         func sql(_ query: String) async throws -> String { try await Shell.sql(cluster.url(), query) }
 
         /// What the service says of its database; it stays ready without, for its gateway serves on.
@@ -106,8 +108,10 @@ import Testing
             try await stage.cluster.start()
             #expect(try await eventually(within: 30) { try await stage.seesDatabase() })
             stage.kafka.setDown()
-            try await Task.sleep(for: .seconds(3))
+            // The gateway says since when its records wait, once that is longer than usual.
+            #expect(try await eventually(within: 20) { try await stage.sql(Stage.unshipped) != "" })
             stage.kafka.setUp()
+            #expect(try await eventually(within: 30) { try await stage.sql(Stage.unshipped) == "" })
             let traffic = try result(of: replay)
             let sent = try #require(traffic["sent"])
             #expect(sent > 1_500)

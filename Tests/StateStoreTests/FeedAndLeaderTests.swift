@@ -59,6 +59,31 @@ struct FeedAndLeaderTests {
         await following.value
     }
 
+    /// In both stores: with the row, until the gateway says otherwise, whether or not it still lives.
+    @Test func gatewaysReportWhatTheEventLogLacks() async throws {
+        let pool = try await database()
+        let store = PostgresControlStore(pool)
+        let since = Mutex<Int64?>(Sample.now - 30_000)
+        let feed = GatewayFeed(
+            pool.configuration, gateway: "gw-1", catalog: [], unshipped: { since.withLock { $0 } },
+            logger: Logger(label: "test"), now: { Sample.now })
+        let following = Task { await feed.follow { _ in } }
+        var expected = GatewayStatus(id: "gw-1", epoch: 0, seenAt: Sample.now, unshippedSince: Sample.now - 30_000)
+        #expect(try await eventually { try await store.gateways() == [expected] })
+        let memory = InMemoryControlStore()
+        await memory.heartbeat(expected)
+        #expect(await memory.gateways() == [expected])
+        since.withLock { $0 = nil }
+        expected.unshippedSince = nil
+        #expect(try await eventually { try await store.gateways() == [expected] })
+        since.withLock { $0 = 7 }
+        expected.unshippedSince = 7
+        #expect(try await eventually { try await store.gateways() == [expected] })
+        following.cancel()
+        await following.value
+        #expect(try await store.gateways() == [expected])
+    }
+
     @Test func theFeedOutlivesTheServer() async throws {
         let cluster = try await TestPostgres.startCluster(throwAway: false)
         defer { try? FileManager.default.removeItem(atPath: cluster.settings.folder) }
