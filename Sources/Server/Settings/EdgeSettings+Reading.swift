@@ -173,7 +173,8 @@ package struct StateSettings: Sendable, Equatable {
         retention = Retention()
         retention.records = try reader.int(
             "retention_days", default: 30, 1...3_650,
-            "How long requests, feedback, dead letters, evidence, closed findings, events and digests of probes are kept.")
+            "How long requests, feedback, dead letters, evidence, closed findings, events and digests of probes are kept."
+        )
         let levels = try reader.section("retention")
         // A window takes late records for up to seven days; it must not be gone before.
         retention.windows = try levels.int(
