@@ -27,4 +27,9 @@ package struct OutboundRequest: Sendable {
 package struct OutboundResponse: Sendable {
     package var status: Int
     package var body: [UInt8]
+
+    package init(status: Int, body: [UInt8]) {
+        self.status = status
+        self.body = body
+    }
 }
