@@ -18,6 +18,7 @@ struct CountWatch: Codable, Sendable, Equatable {
     private let fading: Double
     /// Trials until the rate is known.
     private let warmUp: Double
+    private let swings: Bool
     private var events = 0.0
     private var trials = 0.0
     private var points = 0.0
@@ -31,9 +32,11 @@ struct CountWatch: Codable, Sendable, Equatable {
     /// - Parameters:
     ///   - halfLife: of what is known, points.
     ///   - warmUp: trials until the rate is known.
-    init(halfLife: Double, warmUp: Double) {
+    ///   - swings: whether the rate can swing by itself. Of single trials that cannot be told, and a change would be taken for it.
+    init(halfLife: Double, warmUp: Double, swings: Bool = true) {
         fading = exp2(-1 / halfLife)
         self.warmUp = warmUp
+        self.swings = swings
     }
 
     var isKnown: Bool { trials >= warmUp }
@@ -85,7 +88,7 @@ struct CountWatch: Codable, Sendable, Equatable {
 
     /// By the method of moments; a count is worth the more for it the higher it was expected to be.
     private mutating func learnSwing(_ apart: Double, _ mean: Double) {
-        guard mean > 0 else { return }
+        guard swings, mean > 0 else { return }
         points = min(points + 1, Self.memory)
         let worth = mean / (mean + 10)
         swing = max(0, swing + worth * ((apart * apart - mean) / (mean * mean) - swing) / points)

@@ -32,7 +32,7 @@ package struct ProbeWatch: Codable, Sendable, Equatable {
     }
 
     private var known: [String: Known] = [:]
-    private var unknown = CountWatch(halfLife: 10_000, warmUp: 40)
+    private var unknown = CountWatch(halfLife: 10_000, warmUp: 40, swings: false)
     /// Output tokens of the latest answers as a multiple of the first ones: the newest counts a twentieth.
     private(set) var tokenRatio = 1.0
 
