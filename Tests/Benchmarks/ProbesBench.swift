@@ -20,6 +20,7 @@ enum ProbesBench: Benchmark {
     private static let kinds: [(name: String, shares: [Double])] = [
         ("a tenth of each prompt's answers vary", Array(repeating: 0.1, count: prompts)),
         ("four tenths of two prompts' answers vary", (0..<prompts).map { $0 < 2 ? 0.4 : 0 }),
+        ("none varies", Array(repeating: 0, count: prompts)),
     ]
 
     static func run() async throws -> [Figure] { delays() + falseAlarms() }

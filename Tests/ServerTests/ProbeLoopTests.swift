@@ -12,6 +12,7 @@ import Simulation
 import StateStore
 import StreamProcessing
 import Synchronization
+import Telemetry
 import TestSupport
 import Testing
 
