@@ -48,7 +48,7 @@ struct ProberTests {
         func price(_ models: String..., usdPerMtok: Int64 = 1) async throws {
             let price = TokenPrice(input: usdPerMtok * 1_000_000_000, output: usdPerMtok * 1_000_000_000)
             let prices = Dictionary(uniqueKeysWithValues: models.map { ("p/\($0)", Optional(price)) })
-            _ = try await store.setPrices(prices, by: "test", now: 0)
+            _ = await store.setPrices(prices, by: "test", now: 0)
         }
 
         func prober(_ change: (inout ProbeSettings) -> Void = { _ in }) -> Prober {
