@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct MetricNames {
     @Test func followOneForm() throws {
-        let parts = /(gateway|judge|log|collector|stream|control|analysis|webhook|api|postgres|process)_[a-z0-9_]+/
+        let parts =
+            /(gateway|judge|probe|log|collector|stream|control|analysis|webhook|api|postgres|process)_[a-z0-9_]+/
         for metric in Metric.allCases {
             let definition = metric.definition
             #expect(metric.rawValue.hasPrefix("trimtab_"))

@@ -137,7 +137,7 @@ import Testing
         // last kill.
         let absent: Set<Metric> = [
             .decisions, .findingsOpened, .analysisFailures, .judgeVerdicts, .judgeChecks, .judgeSkipped, .judgeLength,
-            .judgeSpend, .judgeSuspended, .webhookDeliveries, .webhookPendingAge,
+            .judgePreferred, .judgeCopyBetter, .judgeSpend, .judgeSuspended, .webhookDeliveries, .webhookPendingAge,
             .logShipped, .gatewayUpstreamErrors, .controlStepFailures, .streamDeadLetters, .collectorSpans,
             .collectorRejected, .collectorExports, .collectorBreaker, .collectorLag, .collectorLostDeadLetters,
         ]
