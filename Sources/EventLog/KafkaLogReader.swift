@@ -25,6 +25,7 @@ package final class KafkaLogReader: EventLogReader {
         self.settings = settings
         var client = KafkaConsumerSettings(
             topic: settings.topic, group: settings.group, properties: settings.properties)
+        client.padding = EventBatch.padding
         client.assignor = settings.assignor == .range ? .range : .cooperativeSticky
         do {
             consumer = try KafkaConsumer(settings: client) { error in
@@ -109,11 +110,14 @@ package final class KafkaLogReader: EventLogReader {
 }
 
 extension EventBatch {
+    /// Of a batch that is padded.
     fileprivate init(_ batch: KafkaBatch) {
         self.init(partition: batch.partition, bytes: batch.bytes)
+        // Neighbours tend to be of one kind.
+        var (header, kind): (String?, LogEvent.Kind?)
         entries = batch.records.map { record in
-            Entry(offset: record.offset, kind: record.header.flatMap(LogEvent.Kind.init), range: record.range)
+            if record.header != header { (header, kind) = (record.header, record.header.flatMap(LogEvent.Kind.init)) }
+            return Entry(offset: record.offset, kind: kind, range: record.range)
         }
-        pad()
     }
 }

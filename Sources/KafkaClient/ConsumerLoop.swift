@@ -11,6 +11,7 @@ import Foundation
     private let handle: KafkaHandle
     private let queue: OpaquePointer
     private var messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
+    private let headerName: ContiguousArray<CChar>
 
     /// Assigned and not all started; `nil` where the owner has not said yet from where to read.
     private var starting: [Int: Int64?] = [:]
@@ -25,6 +26,7 @@ import Foundation
     private var reading: [Int: Int64?] = [:]
     /// Partitions from which nothing came since they were started at an offset, and when that was.
     private var unproven: [Int: ContinuousClock.Instant] = [:]
+    private var endsDue = ContinuousClock.now
     private var paused: Set<Int> = []
     private var isHeld = false
     private var fullSince: ContinuousClock.Instant?
@@ -36,6 +38,7 @@ import Foundation
     private static let messagesPerTurn = 1_000
     private static let queryMs: Int32 = 5_000
     private static let proofTime = Duration.seconds(5)
+    private static let endsTime = Duration.milliseconds(50)
     private static let defaults = [
         "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
         "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
@@ -69,6 +72,7 @@ import Foundation
             throw KafkaError(code)
         }
         stallLimit = .milliseconds(Int(properties["max.poll.interval.ms"] ?? "") ?? 300_000)
+        headerName = settings.header.utf8CString
         self.settings = settings
         self.mailbox = mailbox
         self.context = context
@@ -291,37 +295,50 @@ extension ConsumerLoop {
             let more = unsafe rd_kafka_consume_batch_queue(queue, 0, rest, buffer.count - 1)
             count += max(0, more)
         }
-        var batches: [KafkaBatch] = []
-        for index in 0..<count {
-            guard let message = unsafe messages[index] else { continue }
-            unsafe take(message, into: &batches)
-            unsafe rd_kafka_message_destroy(message)
+        unsafe messages.withUnsafeMutableBufferPointer { buffer in
+            var rest = unsafe buffer[..<count]
+            while unsafe !rest.isEmpty { unsafe take(from: &rest) }
         }
-        for batch in batches { mailbox.post(.batch(batch)) }
     }
 
-    /// Messages of one partition come one after the other, so that most go into the last batch.
-    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>, into batches: inout [KafkaBatch]) {
-        let message = unsafe pointer.pointee
-        let partition = Int(unsafe message.partition)
-        let value = unsafe UnsafeRawBufferPointer(
-            start: message.payload, count: message.payload == nil ? 0 : message.len)
-        guard unsafe message.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+    /// Takes the first message and those behind it that are of the same partition.
+    private func take(from rest: inout Slice<UnsafeMutableBufferPointer<UnsafeMutablePointer<rd_kafka_message_t>?>>) {
+        guard let first = unsafe rest.first, let message = unsafe first else { return unsafe rest = rest.dropFirst() }
+        let number = unsafe message.pointee.partition
+        guard unsafe message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
             // An error's payload is its text.
-            return fault(unsafe message.err, partition: partition, text: unsafe String(decoding: value, as: UTF8.self))
+            let text = unsafe String(decoding: Self.value(of: message), as: UTF8.self)
+            unsafe fault(message.pointee.err, partition: Int(number), text: text)
+            unsafe rd_kafka_message_destroy(message)
+            return unsafe rest = rest.dropFirst()
         }
-        let offset = unsafe message.offset
+        let partition = Int(number)
         // Guards: a partition that is being handed over, and a record that was here before.
-        guard !revoking.contains(partition), restarting[partition] == nil, let wanted = reading[partition],
-            offset >= wanted ?? 0
-        else { return }
-        reading[partition] = .some(offset + 1)
-        if batches.last?.partition != partition { batches.append(KafkaBatch(partition: partition)) }
-        let last = batches.count - 1
-        let start = batches[last].bytes.count
-        unsafe batches[last].bytes.append(contentsOf: value)
-        let range = start..<batches[last].bytes.count
-        batches[last].records.append(.init(offset: offset, header: unsafe header(of: pointer), range: range))
+        let isWanted = !revoking.contains(partition) && restarting[partition] == nil
+        let wanted = isWanted ? reading[partition] : nil
+        var next = wanted.map { $0 ?? 0 }
+        var batch = KafkaBatch(partition: partition)
+        while let one = unsafe rest.first, let message = unsafe one, unsafe message.pointee.partition == number,
+            unsafe message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            if let offset = next, unsafe message.pointee.offset >= offset {
+                unsafe batch.append(
+                    Self.value(of: message), offset: message.pointee.offset, header: header(of: message))
+                next = unsafe message.pointee.offset + 1
+            }
+            unsafe rd_kafka_message_destroy(message)
+            unsafe rest = rest.dropFirst()
+        }
+        guard let next, !batch.records.isEmpty else { return }
+        reading[partition] = .some(next)
+        batch.pad(settings.padding)
+        refreshEnd(of: partition)
+        mailbox.post(.batch(batch))
+    }
+
+    private static func value(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> UnsafeRawBufferPointer {
+        let message = unsafe message.pointee
+        return unsafe UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : message.len)
     }
 
     /// Takes librdkafka's own message: the headers lie around it, so a copy would not do.
@@ -330,7 +347,9 @@ extension ConsumerLoop {
         guard unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
         var value: UnsafeRawPointer?
         var size = 0
-        let found = unsafe rd_kafka_header_get_last(headers, settings.header, &value, &size)
+        let found = unsafe headerName.withUnsafeBufferPointer {
+            unsafe rd_kafka_header_get_last(headers, $0.baseAddress, &value, &size)
+        }
         guard found == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
         return unsafe String(decoding: UnsafeRawBufferPointer(start: value, count: size), as: UTF8.self)
     }
@@ -368,16 +387,20 @@ extension ConsumerLoop {
         restarting[partition] = max(wanted, low)
     }
 
-    /// Takes over what the last fetches said of the partitions' ends; asks no broker.
+    /// Takes over what the last fetches said of the ends of silent partitions too.
     private func refreshEnds() {
-        for partition in reading.keys {
-            var (low, high): (Int64, Int64) = (-1, -1)
-            let code = unsafe rd_kafka_get_watermark_offsets(
-                handle.raw, settings.topic, Int32(partition), &low, &high)
-            guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { continue }
-            mailbox.setEnd(high, of: partition)
-            prove(partition, end: high)
-        }
+        guard endsDue <= .now else { return }
+        endsDue = .now + Self.endsTime
+        for partition in reading.keys { refreshEnd(of: partition) }
+    }
+
+    /// Takes over what the last fetch said of a partition's end; asks no broker.
+    private func refreshEnd(of partition: Int) {
+        var (low, high): (Int64, Int64) = (-1, -1)
+        let code = unsafe rd_kafka_get_watermark_offsets(handle.raw, settings.topic, Int32(partition), &low, &high)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { return }
+        mailbox.setEnd(high, of: partition)
+        prove(partition, end: high)
     }
 
     /// Looks closer where the end stays before the offset wanted: Kafka refuses such a fetch, other brokers are silent.

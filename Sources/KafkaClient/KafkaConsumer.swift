@@ -19,6 +19,8 @@ package struct KafkaConsumerSettings: Sendable {
     package var properties: [String: String]
     /// The record header that is handed on; others are not read.
     package var header = "kind"
+    /// Zero bytes behind a batch's last record, for a parser that reads in blocks.
+    package var padding = 0
     /// Batches and bytes that may wait to be taken before the consumer stops fetching.
     package var maxWaitingBatches = 64
     package var maxWaitingBytes = 16 << 20
@@ -40,8 +42,18 @@ package struct KafkaBatch: Sendable {
     }
 
     package let partition: Int
-    package internal(set) var bytes: [UInt8] = []
-    package internal(set) var records: [Record] = []
+    package private(set) var bytes: [UInt8] = []
+    package private(set) var records: [Record] = []
+
+    init(partition: Int) { self.partition = partition }
+
+    mutating func append(_ value: UnsafeRawBufferPointer, offset: Int64, header: String?) {
+        let start = bytes.count
+        unsafe bytes.append(contentsOf: value)
+        records.append(Record(offset: offset, header: header, range: start..<bytes.count))
+    }
+
+    mutating func pad(_ zeros: Int) { bytes.append(contentsOf: repeatElement(0, count: zeros)) }
 }
 
 package enum KafkaConsumerEvent: Sendable {
