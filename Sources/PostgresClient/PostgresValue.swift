@@ -57,22 +57,25 @@ package struct PostgresArray: PostgresEncodable {
         // In bytes: the stream's checkpoints pass megabytes through here each second.
         let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
         var literal = [UInt8(ascii: "{")]
-        for (index, element) in elements.enumerated() {
+        for index in elements.indices {
             if index > 0 { literal.append(UInt8(ascii: ",")) }
-            let value = element.postgresValue
-            if case .bytes(let bytes) = value {
+            switch elements[index].postgresValue {
+            case .null: literal += "NULL".utf8
+            case .bytes(let bytes):
                 literal += [quote, backslash, backslash, UInt8(ascii: "x")]
                 appendHexadecimal(bytes, to: &literal)
                 literal.append(quote)
-            } else if let text = value.text {
+            case .text(let text):
                 literal.append(quote)
-                for byte in text.utf8 {
-                    if byte == quote || byte == backslash { literal.append(backslash) }
-                    literal.append(byte)
+                if text.utf8.contains(where: { $0 == quote || $0 == backslash }) {
+                    for byte in text.utf8 {
+                        if byte == quote || byte == backslash { literal.append(backslash) }
+                        literal.append(byte)
+                    }
+                } else {
+                    literal += text.utf8
                 }
                 literal.append(quote)
-            } else {
-                literal += "NULL".utf8
             }
         }
         literal.append(UInt8(ascii: "}"))
@@ -120,8 +123,11 @@ private let hexadecimalDigits = Array("0123456789abcdef".utf8)
 
 private func appendHexadecimal(_ bytes: [UInt8], to text: inout [UInt8]) {
     let digits = hexadecimalDigits
-    for byte in bytes {
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
+    text += unsafe [UInt8](unsafeUninitializedCapacity: 2 * bytes.count) { buffer, count in
+        for place in bytes.indices {
+            unsafe buffer[2 * place] = digits[Int(bytes[place] >> 4)]
+            unsafe buffer[2 * place + 1] = digits[Int(bytes[place] & 15)]
+        }
+        count = 2 * bytes.count
     }
 }

@@ -5,8 +5,11 @@ import Statistics
 import StreamProcessing
 import Telemetry
 
-/// Writes checkpoints inside the caller's transaction, each table with one statement, however many rows there are.
+/// Writes checkpoints inside the caller's transaction, each table with one statement, or a few where there are many rows.
 struct CheckpointWriter {
+    /// Windows that one statement stores or deletes.
+    private static let mostRows = 5_000
+
     private let connection: PostgresConnection
     private let job: String
     private let topic: String
@@ -18,10 +21,10 @@ struct CheckpointWriter {
     }
 
     func write(_ checkpoints: [Checkpoint]) async throws {
-        for checkpoint in checkpoints {
-            try await writeState(checkpoint)
-            try await deleteResults(checkpoint.retracted, partition: checkpoint.state.partition)
-        }
+        try await writeStates(checkpoints.map(\.state))
+        try await delete(checkpoints.held(\.purgedWindows), from: "stream_windows")
+        try await writeWindows(checkpoints.held(\.changedWindows))
+        try await delete(checkpoints.held(\.retracted), from: "window_results")
         try await writeRequests(checkpoints.flatMap(\.requests))
         try await writeResults(checkpoints.flatMap(\.results))
         let refused = try await writeFeedback(checkpoints.flatMap(\.feedback))
@@ -44,39 +47,52 @@ struct CheckpointWriter {
         }
     }
 
-    private func writeState(_ checkpoint: Checkpoint) async throws {
-        let state = checkpoint.state
+    private func writeStates(_ states: [PartitionState]) async throws {
         try await connection.query(
             """
-            UPDATE stream_partitions SET next_offset = $3, watermark = $4, state = $5,
-                checkpointed_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-            WHERE job = $1 AND partition = $2
-            """, [job, state.partition, state.nextOffset, state.watermark, state.encoded()])
-        if !checkpoint.purgedWindows.isEmpty {
+            UPDATE stream_partitions held SET next_offset = new.next_offset, watermark = new.watermark,
+                state = new.state, checkpointed_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+            FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bytea[])
+                AS new (partition, next_offset, watermark, state)
+            WHERE held.job = $1 AND held.partition = new.partition
+            """,
+            [
+                job, PostgresArray(states.map(\.partition)), PostgresArray(states.map(\.nextOffset)),
+                PostgresArray(states.map(\.watermark)), PostgresArray(states.map { $0.encoded() }),
+            ])
+    }
+
+    private func writeWindows(_ changed: [Held<OpenWindow>]) async throws {
+        for some in changed.chunks(of: Self.mostRows) {
+            let windows = some.map(\.value)
             try await connection.query(
                 """
-                DELETE FROM stream_windows w USING unnest(\(WindowColumns.types(from: 3)))
-                    AS gone (\(WindowColumns.names))
-                WHERE w.job = $1 AND w.partition = $2 AND \(WindowColumns.match("w", "gone"))
-                """, [job, state.partition] + WindowColumns.values(checkpoint.purgedWindows))
+                INSERT INTO stream_windows (job, partition, \(WindowColumns.names), pane, emitted, new_events, new_since,
+                    aggregate)
+                SELECT $1, * FROM unnest($2::int[], \(WindowColumns.types(from: 3)), $11::int[], $12::bool[],
+                    $13::bigint[], $14::bigint[], $15::bytea[])
+                ON CONFLICT (job, partition, definition, window_end, window_start, route, model_key, arm, policy, others)
+                DO UPDATE SET pane = EXCLUDED.pane, emitted = EXCLUDED.emitted, new_events = EXCLUDED.new_events,
+                    new_since = EXCLUDED.new_since, aggregate = EXCLUDED.aggregate
+                """,
+                [job, PostgresArray(some.map(\.partition))] + WindowColumns.values(windows.map(\.id)) + [
+                    PostgresArray(windows.map(\.pane)), PostgresArray(windows.map(\.emitted)),
+                    PostgresArray(windows.map(\.newEvents)), PostgresArray(windows.map(\.newSince)),
+                    PostgresArray(windows.map { $0.aggregate.encoded() }),
+                ])
         }
-        let changed = checkpoint.changedWindows
-        guard !changed.isEmpty else { return }
-        try await connection.query(
-            """
-            INSERT INTO stream_windows (job, partition, \(WindowColumns.names), pane, emitted, new_events, new_since,
-                aggregate)
-            SELECT $1, $2, * FROM unnest(\(WindowColumns.types(from: 3)), $11::int[], $12::bool[], $13::bigint[],
-                $14::bigint[], $15::bytea[])
-            ON CONFLICT (job, partition, definition, window_end, window_start, route, model_key, arm, policy, others)
-            DO UPDATE SET pane = EXCLUDED.pane, emitted = EXCLUDED.emitted, new_events = EXCLUDED.new_events,
-                new_since = EXCLUDED.new_since, aggregate = EXCLUDED.aggregate
-            """,
-            [job, state.partition] + WindowColumns.values(changed.map(\.id)) + [
-                PostgresArray(changed.map(\.pane)), PostgresArray(changed.map(\.emitted)),
-                PostgresArray(changed.map(\.newEvents)), PostgresArray(changed.map(\.newSince)),
-                PostgresArray(changed.map { $0.aggregate.encoded() }),
-            ])
+    }
+
+    /// Deletes the rows of windows from a table that holds them by partition.
+    private func delete(_ windows: [Held<WindowID>], from table: String) async throws {
+        for some in windows.chunks(of: Self.mostRows) {
+            try await connection.query(
+                """
+                DELETE FROM \(table) held
+                USING unnest($2::int[], \(WindowColumns.types(from: 3))) AS gone (partition, \(WindowColumns.names))
+                WHERE held.job = $1 AND held.partition = gone.partition AND \(WindowColumns.match("held", "gone"))
+                """, [job, PostgresArray(some.map(\.partition))] + WindowColumns.values(some.map(\.value)))
+        }
     }
 
     /// By COPY into a table of the session's own, so that rows which are there already can be passed over.
@@ -92,15 +108,6 @@ struct CheckpointWriter {
             INSERT INTO requests (\(RequestRow.columns)) SELECT \(RequestRow.columns) FROM incoming_requests
             ON CONFLICT DO NOTHING
             """)
-    }
-
-    private func deleteResults(_ retracted: [WindowID], partition: Int) async throws {
-        guard !retracted.isEmpty else { return }
-        try await connection.query(
-            """
-            DELETE FROM window_results r USING unnest(\(WindowColumns.types(from: 3))) AS gone (\(WindowColumns.names))
-            WHERE r.job = $1 AND r.partition = $2 AND \(WindowColumns.match("r", "gone"))
-            """, [job, partition] + WindowColumns.values(retracted))
     }
 
     /// A later pane replaces the earlier, unless panes add up.
@@ -189,6 +196,27 @@ struct CheckpointWriter {
                 PostgresArray(panes.map(\.key.arm.rawValue)), PostgresArray(panes.map(\.candidateWeight)),
                 PostgresArray(panes.map(\.encodedTrials)),
             ])
+    }
+}
+
+/// What a partition holds.
+private struct Held<Value> {
+    var partition: Int
+    var value: Value
+}
+
+extension [Checkpoint] {
+    /// What all of them hold of something, each with its partition.
+    fileprivate func held<Value>(_ values: KeyPath<Checkpoint, [Value]>) -> [Held<Value>] {
+        flatMap { checkpoint in
+            checkpoint[keyPath: values].map { Held(partition: checkpoint.state.partition, value: $0) }
+        }
+    }
+}
+
+extension Array {
+    fileprivate func chunks(of length: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: count, by: length).map { self[$0..<Swift.min($0 + length, count)] }
     }
 }
 
