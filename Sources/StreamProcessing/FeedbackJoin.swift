@@ -11,7 +11,7 @@ struct FeedbackJoin {
 
     private let limit: Int
     private let limitMs: Int64
-    private var recent: RecentMap<RequestRow>
+    private var recent: RecentMap<FeedbackTarget>
     /// Ids of late, and whether one still counts or may count: what was refused may be sent again.
     private var seen: RecentMap<Bool>
     /// In order of arrival.
@@ -47,17 +47,20 @@ struct FeedbackJoin {
     }
 
     /// A request has come: remembers it, and joins what waits for it.
-    mutating func arrived(_ request: RequestRow, windows: [WindowDefinition]) -> [Dead] {
-        recent.remember(request, for: request.id)
-        guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == request.id }) else { return [] }
-        return settle([request.id: request], expired: { _ in false }, windows)
+    @inline(__always)
+    mutating func arrived(_ request: consuming FeedbackTarget, windows: [WindowDefinition]) -> [Dead] {
+        let id = request.id
+        recent.remember(request, for: id)
+        guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == id }) else { return [] }
+        return settle([:], expired: { _ in false }, windows)
     }
 
     mutating func resolve(_ rows: [UUIDv7: RequestRow], now: Int64, windows: [WindowDefinition]) -> [Dead] {
         // What came since the last checkpoint may be about a request that came since then too, and is nowhere yet.
         let (limitMs, storedBefore) = (limitMs, storedBefore)
         return settle(
-            rows, expired: { $0.offset < storedBefore && now.subtractingSaturating($0.since) >= limitMs }, windows)
+            rows.mapValues { FeedbackTarget($0) },
+            expired: { $0.offset < storedBefore && now.subtractingSaturating($0.since) >= limitMs }, windows)
     }
 
     /// What was joined since, each id once: one that waited long for its request may have been repeated, and forgotten by
@@ -70,7 +73,7 @@ struct FeedbackJoin {
     }
 
     private mutating func settle(
-        _ rows: [UUIDv7: RequestRow], expired: (PendingFeedback) -> Bool, _ windows: [WindowDefinition]
+        _ rows: [UUIDv7: FeedbackTarget], expired: (PendingFeedback) -> Bool, _ windows: [WindowDefinition]
     ) -> [Dead] {
         var dead: [Dead] = []
         var waiting: [PendingFeedback] = []
@@ -93,13 +96,14 @@ struct FeedbackJoin {
     }
 
     /// A key may only speak of its own requests; feedback without a key is an operator's.
-    private mutating func join(_ entry: PendingFeedback, _ request: RequestRow, _ windows: [WindowDefinition]) -> Dead?
-    {
+    private mutating func join(
+        _ entry: PendingFeedback, _ request: FeedbackTarget, _ windows: [WindowDefinition]
+    ) -> Dead? {
         if let key = entry.feedback.key, key != request.virtualKey {
             return refuse(entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
         }
         joined.append(
-            AttributedFeedback(entry.feedback, request: request, windows: windows.flatMap { $0.windows(of: request) }))
+            AttributedFeedback(entry.feedback, request, windows: windows.flatMap { $0.windows(of: request) }))
         return nil
     }
 }

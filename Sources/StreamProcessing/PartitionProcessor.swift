@@ -22,7 +22,6 @@ package final class PartitionProcessor {
     /// Windows whose definition is gone or has changed: handed out once, as they stand.
     private var leftovers: WindowChanges
     private var producers: ProducerPositions
-    private var keys = WindowKeyCache()
     private var feedback: FeedbackJoin
     private var requests: [RequestRow] = []
     private var evidence: [EvidenceKey: EvidencePane] = [:]
@@ -177,18 +176,21 @@ package final class PartitionProcessor {
                 offset, .future, "at is \(ahead) ms ahead of the clock; \(settings.futureLimitMs) are allowed.",
                 record, raw: raw, now: now)
         }
-        let key = keys.key(of: record)
-        guard count(record, key, now: now) else {
+        guard count(record, now: now) else {
             let behind = (clock.watermark ?? .min).subtractingSaturating(record.at)
             return dead(
                 offset, .late, "at is \(behind) ms behind the watermark, which is past its windows' allowed lateness.",
                 record, raw: raw, now: now)
         }
         counts.requests += 1
-        let row = RequestRow(record, key: key)
-        if record.isKept(share: settings.keepRequests) { requests.append(row) }
-        if let evidenceKey = EvidenceKey(row) { count(record, evidenceKey) }
-        for (pending, reason, detail) in feedback.arrived(row, windows: feedbackDefinitions) {
+        let key = operators[0].latestKey
+        if record.isKept(share: settings.keepRequests) { requests.append(RequestRow(record, key: key)) }
+        if let evidenceKey = EvidenceKey(rollout: record.rollout, step: record.step, arm: record.arm) {
+            count(record, evidenceKey)
+        }
+        for (pending, reason, detail) in feedback.arrived(
+            FeedbackTarget(record, key: key), windows: feedbackDefinitions)
+        {
             dead(pending, reason, detail, now: now)
         }
         clock.observe(record.at, now: now)
@@ -196,11 +198,10 @@ package final class PartitionProcessor {
     }
 
     /// Counts a request in the windows of every definition; false if it was too late for all of them.
-    private func count(_ record: borrowing RequestRecord, _ key: WindowKey, now: Int64) -> Bool {
+    private func count(_ record: borrowing RequestRecord, now: Int64) -> Bool {
         var isLate = true
-        for (place, windows) in operators.enumerated() {
-            let own = place == 0 ? key : definitions[place].groupKey(of: record, requests: key)
-            switch windows.add(record, key: own, now: now) {
+        for place in operators.indices {
+            switch operators[place].add(record, now: now) {
             case .counted: isLate = false
             case .late: counts.late[definitions[place].name, default: 0] += 1
             case .unassigned:

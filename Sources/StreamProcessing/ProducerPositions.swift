@@ -20,7 +20,8 @@ struct ProducerPositions {
     mutating func accept(_ name: String, _ seq: Int64, offset: Int64) -> Bool {
         if latest?.name != name { change(to: name) }
         if let last = latest?.position.seq, last >= seq { return false }
-        latest = (name, ProducerPosition(seq: seq, offset: offset))
+        let position = ProducerPosition(seq: seq, offset: offset)
+        if latest == nil { latest = (name, position) } else { latest?.position = position }
         return true
     }
 

@@ -23,7 +23,8 @@ struct RecentMap<Value> {
         }
 
         /// A later value of the same id replaces the earlier.
-        mutating func append(_ value: Value, for id: UUIDv7) {
+        @inline(__always)
+        mutating func append(_ value: consuming Value, for id: UUIDv7) {
             keys.append(id)
             values.append(value)
         }
@@ -65,7 +66,8 @@ struct RecentMap<Value> {
 
     mutating func value(of id: UUIDv7) -> Value? { young.value(of: id) ?? old.value(of: id) }
 
-    mutating func remember(_ value: Value, for id: UUIDv7) {
+    @inline(__always)
+    mutating func remember(_ value: consuming Value, for id: UUIDv7) {
         if young.keys.count >= bound {
             swap(&young, &old)
             young.clear()

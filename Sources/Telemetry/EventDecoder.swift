@@ -17,13 +17,13 @@ import Core
     /// is never copied. Only the reading of a request touches it, and a decoder is one thread's, so no two accesses can meet.
     let scratch: UnsafeMutablePointer<RequestRecord>
     /// Which names it holds, by field; as `JSONDocument.name` has it.
-    let held: UnsafeMutablePointer<UInt64>
+    let held: UnsafeMutablePointer<TextEnds>
 
     package init() {
         unsafe scratch = .allocate(capacity: 1)
         unsafe scratch.initialize(to: .blank)
         unsafe held = .allocate(capacity: RequestField.allCases.count)
-        unsafe held.initialize(repeating: 0, count: RequestField.allCases.count)
+        unsafe held.initialize(repeating: TextEnds(), count: RequestField.allCases.count)
     }
 
     deinit {

@@ -102,6 +102,7 @@ import Core
     // MARK: Places
 
     /// Where a field of the schema that was parsed with is; `nil` where it is absent or null.
+    @inline(__always)
     package func index<Field: DocumentField>(of field: Field) -> Int? {
         let index = Int(unsafe fields[field.rawValue])
         return index == 0 ? nil : index
@@ -180,20 +181,30 @@ import Core
     /// A text that tends to come again: a name, a model, an outcome.
     func name(_ index: Int) -> String? {
         guard let text = unsafe text(index, atMost: Self.longestName) else { return nil }
-        return unsafe interner.string(text)
+        return unsafe interner.string(text, TextEnds(text))
     }
 
     /// Puts a name into `target`, which costs nothing if it is there already; false where it is none.
     ///
-    /// - Parameter held: What this has set it to for the name in `target`; 0 for any other.
-    package func name(_ index: Int, into target: inout String, held: inout UInt64) -> Bool {
+    /// - Parameter held: What this has set it to for the name in `target`.
+    @inline(__always)
+    package func name(_ index: Int, into target: inout String, held: inout TextEnds) -> Bool {
         guard let text = unsafe text(index, atMost: Self.longestName) else { return false }
-        return unsafe interner.put(text, into: &target, held: &held)
+        let ends = unsafe TextEnds(text)
+        if ends == held, ends.isWhole { return true }
+        guard let name = unsafe interner.string(text, ends) else { return false }
+        (target, held) = (name, ends)
+        return true
     }
 
-    package func name(_ index: Int, into target: inout String?, held: inout UInt64) -> Bool {
+    @inline(__always)
+    package func name(_ index: Int, into target: inout String?, held: inout TextEnds) -> Bool {
         guard let text = unsafe text(index, atMost: Self.longestName) else { return false }
-        return unsafe interner.put(text, into: &target, held: &held)
+        let ends = unsafe TextEnds(text)
+        if ends == held, ends.isWhole { return true }
+        guard let name = unsafe interner.string(text, ends) else { return false }
+        (target, held) = (name, ends)
+        return true
     }
 
     /// One of a closed list of names.

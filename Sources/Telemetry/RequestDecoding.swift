@@ -184,7 +184,7 @@ extension EventDecoder {
             }
         } else if let absent {
             target = absent
-            unsafe held[field.rawValue] = 0
+            unsafe held[field.rawValue] = TextEnds()
         } else {
             throw Self.missing(field)
         }
@@ -198,7 +198,7 @@ extension EventDecoder {
             }
         } else if target != nil {
             target = nil
-            unsafe held[field.rawValue] = 0
+            unsafe held[field.rawValue] = TextEnds()
         }
     }
 

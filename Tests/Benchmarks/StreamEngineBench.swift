@@ -44,7 +44,6 @@ enum StreamEngineBench {
     private static func count(_ bytes: [UInt8]) throws -> Reference {
         let windows = definition.makeOperator(partition: 0)
         var clock = PartitionClock(settings)
-        var keys = WindowKeyCache()
         var total = Reference(rate: 0)
         var record = RequestRecord.blank
         let document = JSONDocument()
@@ -61,7 +60,7 @@ enum StreamEngineBench {
             for start in stride(from: 0, to: raw.count, by: size) {
                 let event = UnsafeRawBufferPointer(rebasing: raw[start..<(start + size - 1)])
                 try read(event, document, into: &record, &held)
-                _ = windows.add(record, key: keys.key(of: record), now: 0)
+                _ = windows.add(record, now: 0)
                 clock.observe(record.at, now: 0)
                 if let watermark = clock.watermark { windows.advance(to: watermark) }
                 if start / size % 100_000 == 99_999 { collect() }
@@ -80,9 +79,9 @@ enum StreamEngineBench {
 
     /// The names that a record holds, as `JSONDocument.name` has it.
     struct Held {
-        var route: UInt64 = 0
-        var model: UInt64 = 0
-        var provider: UInt64 = 0
+        var route = TextEnds()
+        var model = TextEnds()
+        var provider = TextEnds()
     }
 
     static func read(
@@ -196,12 +195,11 @@ enum StreamEngineBench {
         for window in 0..<3 {
             for key in 0..<keys {
                 record.route = "route-\(key)"
-                let requests = WindowKey(record)
                 for _ in 0..<20 {
                     record.at = ReferenceEvents.start + Int64(window) * 60_000
                     record.totalMs = 300 * exp(random.normal() * 0.6)
                     record.ttftMs = record.totalMs / 5
-                    _ = windows.add(record, key: requests, now: 0)
+                    _ = windows.add(record, now: 0)
                 }
             }
         }
@@ -222,11 +220,10 @@ enum StreamEngineBench {
         var best = Double.infinity
         for _ in 0..<rounds {
             let windows = definition.makeOperator(partition: 0, mostKeys: 1_000_000)
-            var keys = WindowKeyCache()
             let began = CPUClock.now()
             for number in 0..<events {
                 event(number) { record in
-                    _ = windows.add(record, key: keys.key(of: record), now: 0)
+                    _ = windows.add(record, now: 0)
                     windows.advance(to: record.at - ReferenceEvents.disorderMs)
                 }
                 if number % 1_000_000 == 999_999 { _ = windows.drain() }

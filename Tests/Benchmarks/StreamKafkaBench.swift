@@ -156,7 +156,6 @@ private final class ReferencePartition {
     private var state: PartitionState
     private let windows: any WindowOperator
     private var clock = PartitionClock(StreamEngineBench.settings)
-    private var keys = WindowKeyCache()
     private var record = RequestRecord.blank
     private var held = StreamEngineBench.Held()
     private let document = JSONDocument()
@@ -172,7 +171,7 @@ private final class ReferencePartition {
             for entry in batch.entries {
                 try StreamEngineBench.read(
                     UnsafeRawBufferPointer(rebasing: bytes[entry.range]), document, into: &record, &held)
-                _ = windows.add(record, key: keys.key(of: record), now: 0)
+                _ = windows.add(record, now: 0)
                 clock.observe(record.at, now: 0)
                 if let watermark = clock.watermark { windows.advance(to: watermark) }
             }

@@ -54,7 +54,7 @@ struct WindowRun {
         case "e":
             let rest = words.dropFirst().joined(separator: " ")
             let record = Show.event(words.dropFirst())
-            switch windows.add(record, key: WindowKey(record), now: now) {
+            switch windows.add(record, now: now) {
             case .counted: break
             case .late: return ["LATE " + rest]
             case .unassigned: return ["UNASSIGNED " + rest]
@@ -124,7 +124,7 @@ struct PartitionsRun {
         let rest = words.dropFirst().joined(separator: " ")
         let clock = self.clock
         guard clocks[name]?.isTooFarAhead(record.at, now: clock) == false else { return ["DEAD \(rest) future"] }
-        let placed = windows.add(record, key: WindowKey(record), now: clock)
+        let placed = windows.add(record, now: clock)
         clocks[name]?.observe(record.at, now: clock)
         return placed == .late ? ["LATE \(rest)"] : []
     }

@@ -157,7 +157,7 @@ import Testing
     private func add(_ at: Int64, to windows: any WindowOperator) {
         let record = RequestRecord(
             id: Make.id(0), at: at, startedAt: 0, route: "chat", outcome: .complete, status: 200, totalMs: 1)
-        #expect(windows.add(record, key: WindowKey(record), now: 0) == .counted)
+        #expect(windows.add(record, now: 0) == .counted)
     }
 
     @Test("A session that grows after it has fired fires anew when its new end is reached")

@@ -69,13 +69,7 @@ import TestSupport
         _ definition: WindowDefinition, _ events: [LogEvent]
     ) throws -> [WindowKey: WindowAggregate] {
         let windows = definition.makeOperator(partition: 0)
-        for case .request(let record) in events {
-            let requests = WindowKey(record)
-            let key =
-                definition.name == WindowDefinition.requests
-                ? requests : definition.groupKey(of: record, requests: requests)
-            _ = windows.add(record, key: key, now: Make.start)
-        }
+        for case .request(let record) in events { _ = windows.add(record, now: Make.start) }
         return Dictionary(uniqueKeysWithValues: windows.drain().changed.map { ($0.key, $0.aggregate) })
     }
 

@@ -4,8 +4,13 @@ import Telemetry
 /// Makes events with every field drawn at random, present or not.
 struct RandomEvents {
     var random: SplitMix64
+    private let alphabet: [Character]
 
-    init(seed: UInt64) { random = SplitMix64(seed: seed) }
+    /// - Parameter plain: With texts that need no escape and are ASCII.
+    init(seed: UInt64, plain: Bool = false) {
+        random = SplitMix64(seed: seed)
+        alphabet = Array(plain ? "abcxyz019-_/. :," : "abcxyz019-_/. \"\\\n\t\r\u{1}\u{7f}äß€日本🧭")
+    }
 
     mutating func next() -> LogEvent { random.next() % 4 == 0 ? .feedback(feedback()) : .request(request()) }
 
@@ -119,7 +124,6 @@ struct RandomEvents {
     }
 
     private mutating func text() -> String {
-        let alphabet = Array("abcxyz019-_/. \"\\\n\t\r\u{1}\u{7f}äß€日本🧭")
-        return String((0..<below(24)).map { _ in pick(alphabet) })
+        String((0..<below(24)).map { _ in pick(alphabet) })
     }
 }

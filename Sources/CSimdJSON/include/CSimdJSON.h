@@ -1,5 +1,6 @@
-// Reads JSON: simdjson finds the tokens and checks the encoding, and one walk over them checks the grammar, lays the values
-// out and finds the known fields.
+// Reads JSON: one walk checks the grammar, lays the values out and finds the known fields. A short document as we write it,
+// ASCII without white space and escapes, is walked as it stands; in any other simdjson first finds the tokens and checks the
+// encoding.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -49,7 +50,8 @@ typedef struct {
 tt_json_parser *_Nonnull tt_json_parser_make(size_t max_length, size_t max_depth) TT_NOEXCEPT;
 void tt_json_parser_free(tt_json_parser *_Nonnull parser) TT_NOEXCEPT;
 
-// The fields of documents of one kind, so that they are found without a search. Immutable once it is made.
+// The fields of documents of one kind, so that they are found without a search. Immutable once it is made, and to be freed
+// after the parsers that it was used with.
 typedef struct tt_json_schema tt_json_schema;
 
 enum { TT_JSON_MOST_FIELDS = 64 };

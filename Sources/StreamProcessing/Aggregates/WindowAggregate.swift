@@ -143,13 +143,15 @@ package struct Measure: Sendable, Equatable {
 
 /// How the requests of one definition are added up: the selection, laid out for the hot path.
 struct AggregatePlan {
-    let selection: AggregateSelection
+    private let selection: AggregateSelection
     private let measures: [(field: Measured, sketched: Bool)]
+    private let countsItems: Bool
     private let empty: WindowAggregate
 
     init(_ selection: AggregateSelection) {
         self.selection = selection
         measures = selection.measures.map { ($0, selection.quantiles.contains($0)) }
+        countsItems = !selection.distinct.isEmpty || !selection.top.isEmpty
         empty = WindowAggregate(selection)
     }
 
@@ -164,10 +166,16 @@ struct AggregatePlan {
             let signals = Signal.bits(of: record)
             if signals != 0 { aggregate.count(signals: signals) }
         }
-        for place in measures.indices {
-            guard let value = measures[place].field.value(of: record) else { continue }
-            aggregate.measures[place].add(value, sketched: measures[place].sketched)
+        aggregate.measures.withUnsafeMutableBufferPointer { sums in
+            for place in measures.indices {
+                guard let value = measures[place].field.value(of: record) else { continue }
+                sums[place].add(value, sketched: measures[place].sketched)
+            }
         }
+        if countsItems { addItems(of: record, to: &aggregate) }
+    }
+
+    private func addItems(of record: borrowing RequestRecord, to aggregate: inout WindowAggregate) {
         for (place, item) in selection.distinct.enumerated() {
             guard let value = item.value(of: record) else { continue }
             aggregate.distinct[place].insert(hash: value.sketchHash)

@@ -87,14 +87,19 @@ package struct AttributedFeedback: Sendable, Equatable {
     package var pair: UUIDv7?
 
     package init(_ feedback: Feedback, request: RequestRow, windows: [WindowID]) {
+        self.init(feedback, FeedbackTarget(request), windows: windows)
+    }
+
+    init(_ feedback: Feedback, _ request: FeedbackTarget, windows: [WindowID]) {
         id = feedback.id
         self.request = feedback.request
         at = feedback.at
         self.windows = windows
-        evidence = EvidenceKey(request)
-        candidateWeight = request.candidateWeight
-        unit = request.unit
-        trialPair = Trial.pair(arm: request.key.arm, id: request.id, shadowOf: request.shadowOf)
+        let assignment = request.assignment
+        evidence = EvidenceKey(rollout: assignment?.rollout, step: assignment?.step, arm: request.key.arm)
+        candidateWeight = assignment?.candidateWeight
+        unit = assignment?.unit
+        trialPair = Trial.pair(arm: request.key.arm, id: request.id, shadowOf: assignment?.shadowOf)
         name = feedback.name
         value = feedback.value
         pair = feedback.pair
@@ -194,10 +199,8 @@ package struct Checkpoint: Sendable, Equatable {
 
 extension EvidenceKey {
     /// `nil` for a request that is no rollout evidence: without a rollout, or of an arm that is not compared.
-    package init?(_ request: RequestRow) {
-        guard let rollout = request.rollout, [.stable, .candidate, .shadow].contains(request.key.arm) else {
-            return nil
-        }
-        self.init(rollout: rollout, step: request.step ?? 0, arm: request.key.arm)
+    init?(rollout: UUIDv7?, step: Int?, arm: Arm) {
+        guard let rollout, [.stable, .candidate, .shadow].contains(arm) else { return nil }
+        self.init(rollout: rollout, step: step ?? 0, arm: arm)
     }
 }

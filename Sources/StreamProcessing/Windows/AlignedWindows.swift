@@ -8,27 +8,56 @@ final class AlignedWindows: WindowOperator {
     /// The slots of one span, a window or a pane.
     private final class Table {
         let span: Window
-        private(set) var keys = KeyTable()
+        /// The numbers of the keys, by place.
+        private(set) var numbers: [Int] = []
+        /// By the key's number, -1 where there is none.
+        private var places: [Int32] = []
         var slots: [WindowSlot] = []
         /// Places of slots that changed since the last drain.
         var changed: [Int] = []
 
         init(_ span: Window) { self.span = span }
 
-        func place(of key: WindowKey, mostKeys: Int, other: WindowKey, empty: WindowAggregate) -> Int {
-            if let place = keys.place(of: key) { return place }
-            guard slots.count < mostKeys || key == other else {
-                return place(of: other, mostKeys: mostKeys, other: other, empty: empty)
+        @inline(__always)
+        func place(of number: Int) -> Int? {
+            guard number < places.count, places[number] >= 0 else { return nil }
+            return Int(places[number])
+        }
+
+        @inline(__always)
+        func place(of number: Int, mostKeys: Int, empty: WindowAggregate) -> Int {
+            place(of: number) ?? make(number, mostKeys: mostKeys, empty: empty)
+        }
+
+        private func make(_ number: Int, mostKeys: Int, empty: WindowAggregate) -> Int {
+            guard slots.count < mostKeys || number == GroupKeys.overflow else {
+                return place(of: GroupKeys.overflow, mostKeys: mostKeys, empty: empty)
             }
-            add(key, WindowSlot(empty))
+            add(number, WindowSlot(empty))
             return slots.count - 1
         }
 
-        func add(_ key: WindowKey, _ slot: WindowSlot) {
-            keys.append(key)
+        func add(_ number: Int, _ slot: WindowSlot) {
+            enter(number, at: slots.count)
+            numbers.append(number)
             slots.append(slot)
         }
 
+        /// The keys have new numbers.
+        func renumber(_ change: (Int) -> Int) {
+            numbers = numbers.map(change)
+            places = []
+            for (place, number) in numbers.enumerated() { enter(number, at: place) }
+        }
+
+        private func enter(_ number: Int, at place: Int) {
+            if number >= places.count {
+                places.append(contentsOf: repeatElement(-1, count: number + 1 - places.count))
+            }
+            places[number] = Int32(place)
+        }
+
+        @inline(__always)
         func touch(_ place: Int) {
             guard !slots[place].changed else { return }
             slots[place].changed = true
@@ -42,7 +71,11 @@ final class AlignedWindows: WindowOperator {
     private let grid: AlignedGrid
     private let partition: Int
     private let mostKeys: Int
-    private let other: WindowKey
+    private var keys: GroupKeys
+    private static let fewestNumbers = 4_096
+    /// With more, those of keys that no table holds any more are taken back.
+    private var mostNumbers = AlignedWindows.fewestNumbers
+    private var latestNumber = GroupKeys.overflow
     /// Whether windows are put together from panes.
     private let paned: Bool
     /// The length of what an event is added to once: a pane, or a window that overlaps no other; 0 where there is none.
@@ -69,14 +102,14 @@ final class AlignedWindows: WindowOperator {
         self.grid = grid
         self.partition = partition
         self.mostKeys = mostKeys
-        other = definition.overflowKey
+        keys = GroupKeys(definition)
         paned = definition.isPaned(grid)
         sharedLength = paned ? grid.pane : grid.hop == grid.size ? grid.size : 0
         self.watermark = watermark
         for held in open {
             let isPane = paned && held.window.end - held.window.start == grid.pane
             let table = isPane ? pane(held.window) : window(held.window)
-            table.add(held.key, WindowSlot(held))
+            table.add(keys.number(of: held.key), WindowSlot(held))
         }
         nextClock = .min
         for window in heldWindows() { noteDeadline(window) }
@@ -84,8 +117,13 @@ final class AlignedWindows: WindowOperator {
 
     var openCount: Int { (paned ? panes : windows).values.reduce(0) { $0 + $1.slots.count } }
 
-    func add(_ record: borrowing RequestRecord, key: WindowKey, now: Int64) -> Placement {
+    var latestKey: WindowKey { keys[latestNumber] }
+
+    func add(_ record: borrowing RequestRecord, now: Int64) -> Placement {
         let timestamp = record.at
+        if keys.count > mostNumbers { renumber() }
+        let key = keys.number(of: record)
+        latestNumber = key
         // Most events are where the one before was, and ahead of the watermark.
         if timestamp > watermark, let latest, latest.span.start <= timestamp, timestamp < latest.span.end,
             latest.span.end - latest.span.start == sharedLength
@@ -172,14 +210,14 @@ final class AlignedWindows: WindowOperator {
         return table
     }
 
-    private func add(_ record: borrowing RequestRecord, to table: Table, _ key: WindowKey) {
-        let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+    private func add(_ record: borrowing RequestRecord, to table: Table, _ key: Int) {
+        let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
         plan.add(record, to: &table.slots[place].aggregate)
         table.touch(place)
     }
 
-    private func count(_ record: borrowing RequestRecord, _ key: WindowKey, _ now: Int64, in table: Table) {
-        let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+    private func count(_ record: borrowing RequestRecord, _ key: Int, _ now: Int64, in table: Table) {
+        let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
         plan.add(record, to: &table.slots[place].aggregate)
         table.touch(place)
         let early = table.slots[place].note(now: now, definition.early)
@@ -192,6 +230,15 @@ final class AlignedWindows: WindowOperator {
         }
     }
 
+    /// Numbers the keys anew that are still held.
+    private func renumber() {
+        let former = keys
+        keys = GroupKeys(definition)
+        for table in windows.values { table.renumber { keys.number(of: former[$0]) } }
+        for table in panes.values { table.renumber { keys.number(of: former[$0]) } }
+        mostNumbers = 2 * keys.count + Self.fewestNumbers
+    }
+
     private func noteClock(_ since: Int64) {
         if case .clock(let ms)? = definition.early { nextClock = min(nextClock, since.addingSaturating(ms)) }
     }
@@ -200,8 +247,8 @@ final class AlignedWindows: WindowOperator {
 
     private func isFired(_ window: Window) -> Bool { WindowDefinition.fireTime(window) <= watermark }
 
-    private func fire(_ kind: PaneKind, _ key: WindowKey, in table: Table) {
-        fire(kind, at: table.place(of: key, mostKeys: mostKeys, other: other, empty: empty), in: table)
+    private func fire(_ kind: PaneKind, _ key: Int, in table: Table) {
+        fire(kind, at: table.place(of: key, mostKeys: mostKeys, empty: empty), in: table)
     }
 
     private func fire(_ kind: PaneKind, at place: Int, in table: Table) {
@@ -209,7 +256,7 @@ final class AlignedWindows: WindowOperator {
         table.slots[place].fire(kind)
         guard definition.discarding else { return }
         // Handed out at once, since the next pane holds something else.
-        changes.results.append(result(table, place, kind))
+        changes.results.append(result(table, place, kind, []))
         table.slots[place].aggregate = empty
         table.slots[place].due = nil
     }
@@ -220,8 +267,8 @@ final class AlignedWindows: WindowOperator {
             guard !panes.isEmpty else { return }
             let table = self.window(window)
             for pane in panes {
-                for key in pane.keys.all {
-                    let place = table.place(of: key, mostKeys: mostKeys, other: other, empty: empty)
+                for key in pane.numbers {
+                    let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
                     // Its first pane is this one, and a key may be in several.
                     if table.slots[place].pane == 0 { fire(.ontime, at: place, in: table) }
                 }
@@ -235,29 +282,29 @@ final class AlignedWindows: WindowOperator {
         stride(from: window.start, to: window.end, by: Int64.Stride(grid.pane)).compactMap { panes[$0] }
     }
 
-    private func result(_ table: Table, _ place: Int, _ kind: PaneKind) -> WindowResult {
+    /// - Parameter panes: What the window is put together from; none where it keeps its own sums.
+    private func result(_ table: Table, _ place: Int, _ kind: PaneKind, _ panes: [Table]) -> WindowResult {
         let slot = table.slots[place]
         var aggregate = slot.aggregate
-        if paned {
-            for pane in panesOf(table.span) {
-                if let part = pane.keys.place(of: table.keys[place]) { aggregate.merge(pane.slots[part].aggregate) }
-            }
+        for pane in panes {
+            if let part = pane.place(of: table.numbers[place]) { aggregate.merge(pane.slots[part].aggregate) }
         }
         return WindowResult(
-            window: table.span, key: table.keys[place], partition: partition, pane: slot.pane - 1, kind: kind,
+            window: table.span, key: keys[table.numbers[place]], partition: partition, pane: slot.pane - 1, kind: kind,
             closesAt: definition.purgeTime(table.span), discarding: definition.discarding, aggregate: aggregate)
     }
 
     private func emit(_ table: Table) {
+        let panes = paned ? panesOf(table.span) : []
         for place in table.changed {
             if let kind = table.slots[place].due {
-                changes.results.append(result(table, place, kind))
+                changes.results.append(result(table, place, kind, panes))
                 table.slots[place].emitted = true
             }
             table.slots[place].due = nil
             table.slots[place].changed = false
             table.slots[place].stored = true
-            changes.changed.append(table.slots[place].open(table.span, table.keys[place]))
+            changes.changed.append(table.slots[place].open(table.span, keys[table.numbers[place]]))
         }
         table.changed.removeAll(keepingCapacity: true)
     }
@@ -265,10 +312,11 @@ final class AlignedWindows: WindowOperator {
     private func purge(_ table: Table?) {
         guard let table else { return }
         if latest === table { latest = nil }
+        let panes = paned ? panesOf(table.span) : []
         for place in table.slots.indices {
-            if let kind = table.slots[place].due { changes.results.append(result(table, place, kind)) }
+            if let kind = table.slots[place].due { changes.results.append(result(table, place, kind, panes)) }
             if table.slots[place].stored {
-                changes.purged.append(WindowID(window: table.span, key: table.keys[place]))
+                changes.purged.append(WindowID(window: table.span, key: keys[table.numbers[place]]))
             }
         }
     }

@@ -21,6 +21,7 @@ final class SessionWindows: WindowOperator {
     /// By key, in order of time.
     private var sessions: [WindowKey: [Session]] = [:]
     private(set) var openCount = 0
+    private(set) var latestKey: WindowKey
     /// When sessions fire or are forgotten; an entry may be early, since a session can have grown.
     private var deadlines = DeadlineQueue()
     private var changes = WindowChanges()
@@ -37,6 +38,7 @@ final class SessionWindows: WindowOperator {
         self.partition = partition
         self.mostKeys = mostKeys
         other = definition.overflowKey
+        latestKey = other
         self.watermark = watermark
         for held in open.sorted(by: { $0.window.start < $1.window.start }) {
             sessions[held.key, default: []].append(Session(window: held.window, slot: WindowSlot(held)))
@@ -45,8 +47,9 @@ final class SessionWindows: WindowOperator {
         }
     }
 
-    func add(_ record: RequestRecord, key: WindowKey, now: Int64) -> Placement {
-        let key = sessions[key] == nil && sessions.count >= mostKeys ? other : key
+    func add(_ record: borrowing RequestRecord, now: Int64) -> Placement {
+        latestKey = definition.key(of: record)
+        let key = sessions[latestKey] == nil && sessions.count >= mostKeys ? other : latestKey
         let own = Window(start: record.at, end: record.at.addingSaturating(gap))
         let held = sessions[key]?.map(\.window) ?? []
         let joined = held.indices.filter { held[$0].start < own.end && own.start < held[$0].end }
@@ -142,7 +145,7 @@ final class SessionWindows: WindowOperator {
 
     // MARK: Firing
 
-    private func count(_ record: RequestRecord, _ key: WindowKey, at place: Int, _ now: Int64) {
+    private func count(_ record: borrowing RequestRecord, _ key: WindowKey, at place: Int, _ now: Int64) {
         /// In place, because sums are large to copy.
         func update(_ session: inout Session) {
             plan.add(record, to: &session.slot.aggregate)

@@ -122,14 +122,14 @@ package enum EarlyFiring: Sendable, Equatable {
 
 extension WindowDefinition {
     /// The windows that feedback on a request counts in.
-    func windows(of request: RequestRow) -> [WindowID] {
+    func windows(of request: FeedbackTarget) -> [WindowID] {
         guard let grid = assigner.grid else { return [] }
         let typed = request.key.keeping(key)
         var others: [String] = []
         for dimension in key where !dimension.isTyped {
             switch dimension {
-            case .key: others.append(request.virtualKey ?? "")
-            case .variant: others.append(request.variant ?? "")
+            case .key: others.append(request.virtualKey)
+            case .variant: others.append(request.assignment?.variant ?? "")
             default: return []
             }
         }
@@ -139,9 +139,7 @@ extension WindowDefinition {
         return grid.windows(of: request.at).reversed().map { WindowID(window: $0, key: key) }
     }
 
-    /// - Parameter requests: The request's key in the window `requests`.
-    package func groupKey(of record: borrowing RequestRecord, requests: WindowKey) -> WindowKey {
-        let typed = requests.keeping(key)
+    package func key(of record: borrowing RequestRecord) -> WindowKey {
         var others: [String] = []
         for dimension in key {
             switch dimension {
@@ -157,8 +155,9 @@ extension WindowDefinition {
             }
         }
         return WindowKey(
-            window: name, route: typed.route, modelKey: typed.modelKey, arm: typed.arm, policy: typed.policy,
-            others: others)
+            window: name, route: key.contains(.route) ? record.route : "",
+            modelKey: key.contains(.model) ? record.modelKey : "", arm: key.contains(.arm) ? record.arm : .stable,
+            policy: key.contains(.policy) ? record.policy ?? 0 : 0, others: others)
     }
 }
 

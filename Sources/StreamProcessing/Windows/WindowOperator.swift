@@ -12,7 +12,9 @@ package protocol WindowOperator: AnyObject {
     /// How many windows (panes for sliding ones), each of one key, are held.
     var openCount: Int { get }
     /// Counts a request into its windows. `now` is the clock, milliseconds since the epoch.
-    func add(_ record: borrowing RequestRecord, key: WindowKey, now: Int64) -> Placement
+    func add(_ record: borrowing RequestRecord, now: Int64) -> Placement
+    /// The key of the request that was added last.
+    var latestKey: WindowKey { get }
     /// Moves event time on; a watermark that does not rise is ignored.
     func advance(to newWatermark: Int64)
     /// Fires what is to be shown early by the clock.
@@ -40,10 +42,12 @@ package struct WindowChanges {
 
     /// What is only stored needs no order.
     mutating func sort() {
-        results.sort { a, b in
-            if a.window != b.window { return a.window < b.window }
-            return a.key == b.key ? a.pane < b.pane : a.key < b.key
+        // Their places are sorted, since results are large to move.
+        let order = results.indices.sorted { one, other in
+            let (a, b) = (results[one].id, results[other].id)
+            return a == b ? results[one].pane < results[other].pane : a < b
         }
+        results = order.map { results[$0] }
         retracted.sort()
     }
 }

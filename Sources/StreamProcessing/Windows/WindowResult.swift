@@ -29,6 +29,8 @@ package struct WindowResult: Sendable, Equatable {
         self.discarding = discarding
         self.aggregate = aggregate
     }
+
+    package var id: WindowID { WindowID(window: window, key: key) }
 }
 
 /// When a pane left: before its window was complete, when the watermark passed its end, or for a late event.
@@ -114,8 +116,14 @@ package struct RequestRow: Sendable, Equatable {
 extension WindowKey {
     /// The key of the window `requests`.
     package init(_ record: borrowing RequestRecord) {
-        var reached = ""
-        if let provider = record.provider, let model = record.model { reached = "\(provider)/\(model)" }
-        self.init(route: record.route, modelKey: reached, arm: record.arm, policy: record.policy ?? 0)
+        self.init(route: record.route, modelKey: record.modelKey, arm: record.arm, policy: record.policy ?? 0)
+    }
+}
+
+extension RequestRecord {
+    /// `provider/model` of the target that answered or was tried last; empty when none was reached.
+    var modelKey: String {
+        guard let provider, let model else { return "" }
+        return "\(provider)/\(model)"
     }
 }
