@@ -10,7 +10,7 @@ package struct WindowKey: Sendable {
         let arm: Arm
         let policy: Int
         let others: [String]
-        /// Made once, because a key is looked up for every request.
+        /// Made once, because keys are compared and looked up far more often than they are made.
         let digest: Int
 
         init(window: String, route: String, modelKey: String, arm: Arm, policy: Int, others: [String]) {
@@ -42,8 +42,6 @@ package struct WindowKey: Sendable {
     package var policy: Int { parts.policy }
     /// The values of the definition's other dimensions, in its order; empty text where a request has none.
     package var others: [String] { parts.others }
-    /// Equal for equal keys, and spread evenly over all bits; another in the next process.
-    var digest: Int { parts.digest }
 
     package init(
         window: String = WindowDefinition.requests, route: String, modelKey: String, arm: Arm, policy: Int,
