@@ -5,18 +5,20 @@ import Foundation
 /// A bucket is one sixty-fourth of an octave, `(lower, upper]`, read straight from the bits of the number: the error
 /// is at most 0.8 % and an insert needs no logarithm. Counts merge exactly and in any order. At most
 /// `bucketLimit` buckets are kept, counted down from the highest value; what lies below is counted in the lowest one.
-/// Values that are negative or not finite are refused; those under 2⁻¹⁰²² count as zero. Empty, it owns no memory.
+/// Values that are negative or not finite are refused; those under 2⁻¹⁰²² count as zero. Empty, it owns no memory, and the
+/// buckets of its first values are only listed: most windows of many keys have no more.
 package struct DDSketch: Sendable {
     package static let bucketLimit = 2_048
     /// Mantissa bits dropped: 52 less six, for 64 buckets an octave.
     private static let shift = 46
     private static let bucketsPerOctave = 64
     private static let noBucket = -1_000_000
+    private static let mostListed = 32
 
-    /// Counts of the buckets from `first` on, in whole octaves.
+    /// Counts of the buckets from `first` on, in whole octaves; while there is no `highest`, the buckets of single values.
     private var counts: [Int64] = []
     private var first = 0
-    /// The highest bucket in use.
+    /// The highest bucket in use, once they are not listed.
     private var highest = noBucket
     private var zeros: Int64 = 0
     /// How many values were inserted.
@@ -40,32 +42,42 @@ package struct DDSketch: Sendable {
         return true
     }
 
+    /// Reads what an insert of `value` will write, so that it is at hand then. Mutating so that it is called where the sketch
+    /// lies, without a copy.
+    package mutating func peek(_ value: Double) -> Int64 {
+        let slot = Self.bucket(of: value) &- first
+        return slot >= 0 && slot < counts.count ? counts[slot] : counts.last ?? 0
+    }
+
     package mutating func merge(_ other: DDSketch) {
         count &+= other.count
         zeros &+= other.zeros
-        guard other.highest != Self.noBucket else { return }
-        // Where this one holds all of the other's buckets they are added side by side.
-        let shift = other.first &- first
-        if highest != Self.noBucket, shift >= 0, other.highest <= highest, other.highest - first < counts.count,
-            highest - other.first < Self.bucketLimit
-        {
-            let places = other.highest - other.first + 1
-            counts.withUnsafeMutableBufferPointer { counts in
-                other.counts.withUnsafeBufferPointer { others in
-                    for slot in 0..<places { counts[shift &+ slot] &+= others[slot] }
-                }
-            }
+        guard other.highest != Self.noBucket else {
+            for bucket in other.counts { add(1, at: Int(bucket)) }
             return
         }
-        // From the top, so that the room is made at once.
-        for slot in stride(from: other.highest - other.first, through: 0, by: -1) where other.counts[slot] != 0 {
-            add(other.counts[slot], at: other.first + slot)
+        countListed()
+        guard highest != Self.noBucket else {
+            (counts, first, highest) = (other.counts, other.first, other.highest)
+            return
+        }
+        makeRoom(from: other.first, to: other.highest)
+        // What lies too far below the highest bucket is counted in the lowest one that is kept.
+        let lowest = max(first, highest - (Self.bucketLimit - 1)), places = other.highest - other.first + 1
+        let below = min(max(0, lowest - other.first), places)
+        for slot in 0..<below where other.counts[slot] != 0 { counts[lowest - first] &+= other.counts[slot] }
+        let shift = other.first &- first
+        counts.withUnsafeMutableBufferPointer { counts in
+            other.counts.withUnsafeBufferPointer { others in
+                for slot in below..<places { counts[shift &+ slot] &+= others[slot] }
+            }
         }
     }
 
     /// The value at rank `q` × (count − 1), `q` 0...1, within 1 %; `nil` when empty.
     package func quantile(_ q: Double) -> Double? {
         guard count > 0, q >= 0, q <= 1 else { return nil }
+        guard !isListed else { return counted.quantile(q) }
         let rank = Int64(exactly: (q * Double(count - 1)).rounded(.down)) ?? .max
         var seen = zeros
         if seen > rank { return 0 }
@@ -80,6 +92,7 @@ package struct DDSketch: Sendable {
     package func count(above bound: Double) -> Int64 {
         guard bound >= 0 else { return count }
         guard bound >= .leastNormalMagnitude else { return count &- zeros }
+        guard !isListed else { return counted.count(above: bound) }
         let from = max(0, Self.bucket(of: bound) + 1 - first)
         return from < counts.count ? counts[from...].reduce(0, &+) : 0
     }
@@ -109,15 +122,44 @@ package struct DDSketch: Sendable {
         if bucket <= highest, slot >= 0 {
             counts[slot] &+= added
         } else {
-            makeRoom(for: bucket)
-            counts[bucket - first] &+= added
+            addOutside(added, at: bucket)
         }
     }
 
-    /// Extends the store to hold `bucket`, and collapses what then lies too far below the highest.
-    private mutating func makeRoom(for bucket: Int) {
-        let top = max(highest, bucket)
-        let lowest = max(highest == Self.noBucket ? bucket : min(first, bucket), top - (Self.bucketLimit - 1))
+    private mutating func addOutside(_ added: Int64, at bucket: Int) {
+        if highest == Self.noBucket {
+            if added == 1, counts.count < Self.mostListed {
+                if counts.isEmpty { counts.reserveCapacity(Self.mostListed) }
+                return counts.append(Int64(bucket))
+            }
+            countListed()
+        }
+        let bucket = max(bucket, highest &- (Self.bucketLimit - 1))
+        makeRoom(from: bucket, to: bucket)
+        counts[bucket - first] &+= added
+    }
+
+    private var isListed: Bool { highest == Self.noBucket && !counts.isEmpty }
+
+    /// The same with counts instead of a list.
+    private var counted: DDSketch {
+        var sketch = self
+        sketch.countListed()
+        return sketch
+    }
+
+    private mutating func countListed() {
+        guard isListed, let top = counts.max(), let lowest = counts.min() else { return }
+        let listed = counts
+        counts = []
+        makeRoom(from: Int(lowest), to: Int(top))
+        for bucket in listed { add(1, at: Int(bucket)) }
+    }
+
+    /// Extends the store to hold these buckets, and collapses what then lies too far below the highest.
+    private mutating func makeRoom(from low: Int, to high: Int) {
+        let top = max(highest, high)
+        let lowest = max(highest == Self.noBucket ? low : min(first, low), top - (Self.bucketLimit - 1))
         let start = lowest & ~(Self.bucketsPerOctave - 1), end = top | (Self.bucketsPerOctave - 1)
         if start != first || end - start >= counts.count {
             var room = [Int64](repeating: 0, count: end - start + 1)
@@ -137,10 +179,12 @@ package struct DDSketch: Sendable {
 extension DDSketch: Equatable {
     /// Equal counts in equal buckets.
     package static func == (a: Self, b: Self) -> Bool {
-        a.count == b.count && a.zeros == b.zeros && a.highest == b.highest && a.held == b.held
+        guard a.count == b.count, a.zeros == b.zeros else { return false }
+        let (a, b) = (a.counted, b.counted)
+        return a.highest == b.highest && a.held == b.held
     }
 
-    /// The counts from the lowest to the highest bucket in use.
+    /// The counts from the lowest to the highest bucket in use, of a sketch that has counts.
     private var held: ArraySlice<Int64> {
         guard highest != Self.noBucket else { return [] }
         return counts[...(highest - first)].drop { $0 == 0 }
@@ -155,6 +199,7 @@ extension DDSketch {
     /// A compact form, the same for equal sketches: format, zeros, lowest bucket, number of buckets, and their counts
     /// as LEB128 numbers, in which a 0 is followed by how many more zeros follow.
     package func encoded() -> [UInt8] {
+        guard !isListed else { return counted.encoded() }
         let held = held
         var bytes = [Self.format]
         func append(_ value: Int64) { LEB128.append(value, to: &bytes) }
@@ -200,7 +245,7 @@ extension DDSketch {
             count = Int64(total)
             return
         }
-        makeRoom(for: Int(lowest) + last)
+        makeRoom(from: Int(lowest), to: Int(lowest) + last)
         for (slot, held) in counts.enumerated().reversed() where held != 0 { add(held, at: Int(lowest) + slot) }
         count = Int64(total)
     }

@@ -23,16 +23,34 @@ enum StreamEngineBench {
         var best = Reference(rate: 0)
         for _ in 0..<rounds {
             let began = CPUClock.now()
-            var counted = try count(bytes)
+            var counted = try count(bytes, definition)
             counted.rate = Double(counted.records) / (CPUClock.now() - began)
             if counted.rate > best.rate { best = counted }
         }
         return best
     }
 
-    static let definition = WindowDefinition(
-        name: "reference", key: [.route, .model], assigner: .tumbling(size: ReferenceEvents.windowMs),
-        latenessMs: 0, aggregates: AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false))
+    /// What events in sliding windows of twelve panes cost beside those in windows of one.
+    static func panes(_ bytes: [UInt8]) throws -> Double {
+        func seconds(_ assigner: WindowAssigner) throws -> Double {
+            let began = CPUClock.now()
+            _ = try count(bytes, windows(assigner))
+            return CPUClock.now() - began
+        }
+        // In turns, since the machine's pace changes.
+        let ratios = try (0..<turns).map { _ in
+            try seconds(.sliding(size: 12_000, hop: 1_000)) / seconds(.sliding(size: 12_000, hop: 12_000))
+        }
+        return ratios.median
+    }
+
+    static let definition = windows(.tumbling(size: ReferenceEvents.windowMs))
+
+    private static func windows(_ assigner: WindowAssigner) -> WindowDefinition {
+        WindowDefinition(
+            name: "reference", key: [.route, .model], assigner: assigner, latenessMs: 0,
+            aggregates: AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false))
+    }
 
     static var settings: StreamSettings {
         var settings = StreamSettings()
@@ -41,7 +59,7 @@ enum StreamEngineBench {
         return settings
     }
 
-    private static func count(_ bytes: [UInt8]) throws -> Reference {
+    private static func count(_ bytes: [UInt8], _ definition: WindowDefinition) throws -> Reference {
         let windows = definition.makeOperator(partition: 0)
         var clock = PartitionClock(settings)
         var total = Reference(rate: 0)
@@ -139,30 +157,6 @@ enum StreamEngineBench {
 
     // MARK: The window operator alone
 
-    /// What sliding windows of twelve panes cost beside those of one, per event: 50 keys, and as many events a second of
-    /// event time as the reference events have.
-    static func panes() -> Double {
-        var random = SplitMix64(seed: 13)
-        let routes = (0..<50).map { "route-\($0)" }
-        let drawn = (0..<500_000).map { _ in (route: Int(random.next() % 50), ms: 100 + 900 * random.unit()) }
-        var record = RequestRecord.blank
-        record.provider = "openai"
-        record.model = "small"
-        func run(_ assigner: WindowAssigner) -> Double {
-            nanoseconds(drawn.count, assigner, rounds: 1) { number, count in
-                record.at = ReferenceEvents.start + Int64(number) / 10
-                record.route = routes[drawn[number].route]
-                record.totalMs = drawn[number].ms
-                count(record)
-            }
-        }
-        // In turns, since the machine's pace changes.
-        let ratios = (0..<turns).map { _ in
-            run(.sliding(size: 12_000, hop: 1_000)) / run(.sliding(size: 12_000, hop: 12_000))
-        }
-        return ratios.median
-    }
-
     /// Microseconds an event at so many keys, at twenty events a key and window.
     static func microseconds(keys: Int) -> Double {
         var random = SplitMix64(seed: 11)
@@ -170,18 +164,32 @@ enum StreamEngineBench {
         let events = (0..<(keys * 20)).map { number in
             (
                 at: ReferenceEvents.start + Int64(number) * 60_000 / Int64(keys * 20),
-                route: Int(random.next() % UInt64(keys)), ms: 100 + 900 * random.unit()
+                // Short enough to lie in the event itself.
+                route: routes[Int(random.next() % UInt64(keys))], ms: 100 + 900 * random.unit()
             )
         }
+        let definition = WindowDefinition(
+            name: "bench", key: [.route, .model, .arm, .policy], assigner: .tumbling(size: 60_000), latenessMs: 0)
         var record = RequestRecord.blank
         record.provider = "openai"
         record.model = "small"
-        return nanoseconds(events.count, .tumbling(size: 60_000), aggregates: .standard) { number, count in
-            record.at = events[number].at
-            record.route = routes[events[number].route]
-            record.totalMs = events[number].ms
-            count(record)
-        } / 1_000
+        var best = Double.infinity
+        for _ in 0..<rounds {
+            let windows = definition.makeOperator(partition: 0, mostKeys: 1_000_000)
+            let began = CPUClock.now()
+            for (number, event) in events.enumerated() {
+                record.at = event.at
+                record.route = event.route
+                record.totalMs = event.ms
+                _ = windows.add(record, now: 0)
+                windows.advance(to: record.at - ReferenceEvents.disorderMs)
+                if number % 1_000_000 == 999_999 { _ = windows.drain() }
+            }
+            windows.advance(to: .max)
+            _ = windows.drain()
+            best = min(best, (CPUClock.now() - began) * 1e6 / Double(events.count))
+        }
+        return best
     }
 
     /// Megabytes of 2^20 bytes that windows of so many keys hold, three of them each, with the aggregates of analyzers.
@@ -206,32 +214,5 @@ enum StreamEngineBench {
         let held = windows.openCount
         let megabytes = ChildProcess.residentMB("self") - before
         return held == 3 * keys ? megabytes : .infinity
-    }
-
-    /// - Parameter event: Makes an event, by number, and hands it on to be counted.
-    private static func nanoseconds(
-        _ events: Int, _ assigner: WindowAssigner, rounds: Int = rounds,
-        aggregates: AggregateSelection = AggregateSelection(measures: [.latency], quantiles: [.latency], errors: false),
-        _ event: (Int, (borrowing RequestRecord) -> Void) -> Void
-    ) -> Double {
-        let definition = WindowDefinition(
-            name: "bench", key: [.route, .model, .arm, .policy], assigner: assigner, latenessMs: 0,
-            aggregates: aggregates)
-        var best = Double.infinity
-        for _ in 0..<rounds {
-            let windows = definition.makeOperator(partition: 0, mostKeys: 1_000_000)
-            let began = CPUClock.now()
-            for number in 0..<events {
-                event(number) { record in
-                    _ = windows.add(record, now: 0)
-                    windows.advance(to: record.at - ReferenceEvents.disorderMs)
-                }
-                if number % 1_000_000 == 999_999 { _ = windows.drain() }
-            }
-            windows.advance(to: .max)
-            _ = windows.drain()
-            best = min(best, (CPUClock.now() - began) * 1e9 / Double(events))
-        }
-        return best
     }
 }

@@ -147,6 +147,35 @@ struct DDSketchTests {
         #expect(whole.quantile(1).map { abs($0 / (values.max() ?? 0) - 1) <= 0.01 } == true)
     }
 
+    @Test("Sketches of few values and of many merge alike, in any order", arguments: 1...20 as ClosedRange<UInt64>)
+    func fewValues(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        // Some spread so far that the lowest buckets collapse.
+        let spread = seed % 2 == 0 ? 3.0 : 40
+        var whole = DDSketch()
+        let parts = (0..<12).map { _ in
+            var part = DDSketch()
+            for _ in 0..<(random.next() % 70) {
+                let value = Double(sign: .plus, exponent: Int(random.normal() * spread), significand: 1 + random.unit())
+                let count = random.next() % 10 == 0 ? Int64(random.next() % 4) + 1 : 1
+                part.insert(value, count: count)
+                whole.insert(value, count: count)
+            }
+            return part
+        }
+        for _ in 0..<10 {
+            let merged = parts.shuffled(using: &random).reduce(into: DDSketch()) { $0.merge($1) }
+            #expect(merged == whole)
+            #expect(merged.encoded() == whole.encoded())
+        }
+        for part in parts {
+            let restored = try #require(DDSketch(encoded: part.encoded()))
+            #expect(restored == part)
+            for q in stride(from: 0.0, through: 1, by: 0.1) { #expect(restored.quantile(q) == part.quantile(q)) }
+            for bound in [0.5, 1, 30, 4_000] { #expect(restored.count(above: bound) == part.count(above: bound)) }
+        }
+    }
+
     @Test("Negative and non-finite values are refused and leave no trace")
     func refused() {
         var sketch = DDSketch()

@@ -1,4 +1,5 @@
 import Core
+import Statistics
 import StreamProcessing
 import Telemetry
 import TestSupport
@@ -60,6 +61,69 @@ import Testing
         windows.advance(to: .max)
         take()
         #expect(counted == expected)
+    }
+
+    @Test("Of many keys each has the sums of its own requests, to the last bit", arguments: [0, 1_000] as [Int64])
+    func sums(hop: Int64) {
+        let definition = WindowDefinition(
+            name: "w", key: [.route], assigner: hop == 0 ? .tumbling(size: 3_000) : .sliding(size: 3_000, hop: hop),
+            latenessMs: 1_000)
+        let windows = definition.makeOperator(partition: 0)
+        var random = SplitMix64(seed: 8)
+        var (counted, expected): ([WindowID: WindowAggregate], [WindowID: WindowAggregate]) = ([:], [:])
+        func take() { for result in windows.drain().results { counted[result.id] = result.aggregate } }
+        for number in 0..<60_000 {
+            // Some come late, and some between two drains of their window.
+            let at = Int64(number / 6) - (random.next() % 50 == 0 ? Int64(random.next() % 900) : 0)
+            var record = RequestRecord(
+                id: Make.id(0), at: at, startedAt: at, route: "route-\(random.next() % 2_500)", outcome: .complete,
+                status: 200, totalMs: Double(random.next() % 4_096))
+            if random.next() % 3 > 0 { record.cost = NanoUSD(Int64(random.next() % 1_000)) }
+            record.stream = random.next() % 2 == 0
+            record.ttftMs = record.totalMs / 4
+            #expect(windows.add(record, now: 0) == .counted)
+            let last = Int64((Double(at) / 1_000).rounded(.down)) * 1_000
+            let starts =
+                hop == 0 ? [Int64((Double(at) / 3_000).rounded(.down)) * 3_000] : [last - 2_000, last - 1_000, last]
+            for start in starts {
+                let id = WindowID(window: Window(start: start, end: start + 3_000), key: definition.key(of: record))
+                var sums = expected[id] ?? WindowAggregate()
+                sums.requests += 1
+                sums.unknownCost += record.cost == nil ? 1 : 0
+                if let cost = record.cost { sums[.cost].add(Double(cost.value), sketched: false) }
+                sums[.latency].add(record.totalMs, sketched: true)
+                if let ttft = record.ttftMs { sums[.ttft].add(ttft, sketched: true) }
+                if !record.stream { sums.signals[.unattended, default: 0] += 1 }
+                expected[id] = sums
+            }
+            windows.advance(to: Int64(number / 6) - 100)
+            if number % 5_000 == 4_999 { take() }
+        }
+        windows.advance(to: .max)
+        take()
+        #expect(counted == expected)
+    }
+
+    @Test("All measures at once are counted")
+    func measures() {
+        let definition = WindowDefinition(
+            name: "w", key: [], assigner: .tumbling(size: 1_000),
+            aggregates: AggregateSelection(measures: Measured.allCases, quantiles: Set(Measured.allCases)))
+        let windows = definition.makeOperator(partition: 0)
+        var record = RequestRecord(
+            id: Make.id(0), at: 5, startedAt: 5, route: "r", outcome: .complete, status: 200, totalMs: 100)
+        record.ttftMs = 20
+        record.queueMs = 2
+        record.cost = NanoUSD(7)
+        record.tokens = TokenUsage(input: 10, output: 20)
+        record.overheadMs = 1
+        record.prompt = RequestRecord.Prompt()
+        #expect(windows.add(record, now: 0) == .counted)
+        windows.advance(to: .max)
+        let aggregate = windows.drain().results.first?.aggregate ?? WindowAggregate()
+        for measure in Measured.allCases {
+            #expect(aggregate[measure].moments.n == 1 && aggregate[measure].sketch.count == 1, "\(measure)")
+        }
     }
 
     @Test("Keys beyond the bound count together, and those of before go on")

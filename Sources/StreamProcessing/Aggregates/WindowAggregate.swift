@@ -12,7 +12,7 @@ package struct WindowAggregate: Sendable, Equatable {
     private var signalCounts: [Int64] = []
     /// Which measures there are; the same array for all windows of a definition.
     package private(set) var fields: [Measured]
-    fileprivate(set) var measures: [Measure]
+    var measures: [Measure]
     package var distinct: [HyperLogLog]
     package var top: [SpaceSaving]
 
@@ -63,12 +63,27 @@ package struct WindowAggregate: Sendable, Equatable {
     }
 
     /// Counts one more request for each signal whose bit is set.
-    fileprivate mutating func count(signals bits: UInt16) {
+    mutating func count(signals bits: UInt16) {
         var rest = bits
         while rest != 0 {
             add(1, of: rest.trailingZeroBitCount)
             rest &= rest &- 1
         }
+    }
+
+    /// Reads what counting such a request will write, in this place and behind its references; see `WindowTable`.
+    @inline(__always)
+    func peek(_ reading: Reading) -> Int64 {
+        var sum = Int64(signalCounts.count)
+        if reading.signals != 0, !signalCounts.isEmpty { sum &+= signalCounts[reading.signals.trailingZeroBitCount] }
+        var rest = reading.present
+        while rest != 0 {
+            let place = rest.trailingZeroBitCount
+            // Its first and last words, since it can lie in two lines of the cache.
+            sum &+= measures[place].moments.n &+ measures[place].sketch.count
+            rest &= rest &- 1
+        }
+        return sum
     }
 
     /// Nano-dollars, over requests with a known cost.
@@ -138,50 +153,5 @@ package struct Measure: Sendable, Equatable {
         minimum = min(minimum, other.minimum)
         maximum = max(maximum, other.maximum)
         sketch.merge(other.sketch)
-    }
-}
-
-/// How the requests of one definition are added up: the selection, laid out for the hot path.
-struct AggregatePlan {
-    private let selection: AggregateSelection
-    private let measures: [(field: Measured, sketched: Bool)]
-    private let countsItems: Bool
-    private let empty: WindowAggregate
-
-    init(_ selection: AggregateSelection) {
-        self.selection = selection
-        measures = selection.measures.map { ($0, selection.quantiles.contains($0)) }
-        countsItems = !selection.distinct.isEmpty || !selection.top.isEmpty
-        empty = WindowAggregate(selection)
-    }
-
-    func make() -> WindowAggregate { empty }
-
-    func add(_ record: borrowing RequestRecord, to aggregate: inout WindowAggregate) {
-        aggregate.requests += 1
-        if record.outcome.isFailure { aggregate.failures += 1 }
-        if selection.errors, let error = record.error { aggregate.errors[error, default: 0] += 1 }
-        if record.cost == nil, record.outcome != .rejected { aggregate.unknownCost += 1 }
-        if selection.signals {
-            let signals = Signal.bits(of: record)
-            if signals != 0 { aggregate.count(signals: signals) }
-        }
-        aggregate.measures.withUnsafeMutableBufferPointer { sums in
-            for place in measures.indices {
-                guard let value = measures[place].field.value(of: record) else { continue }
-                sums[place].add(value, sketched: measures[place].sketched)
-            }
-        }
-        if countsItems { addItems(of: record, to: &aggregate) }
-    }
-
-    private func addItems(of record: borrowing RequestRecord, to aggregate: inout WindowAggregate) {
-        for (place, item) in selection.distinct.enumerated() {
-            guard let value = item.value(of: record) else { continue }
-            aggregate.distinct[place].insert(hash: value.sketchHash)
-        }
-        for (place, items) in selection.top.enumerated() {
-            if let value = items.item.value(of: record) { aggregate.top[place].insert(value) }
-        }
     }
 }

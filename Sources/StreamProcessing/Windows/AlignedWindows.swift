@@ -5,73 +5,12 @@ import Telemetry
 /// Windows that overlap are put together from panes when they fire, so that an event is added once however many
 /// windows it is in. Where panes are discarding or shown early each window keeps its own sums instead.
 final class AlignedWindows: WindowOperator {
-    /// The slots of one span, a window or a pane.
-    private final class Table {
-        let span: Window
-        /// The numbers of the keys, by place.
-        private(set) var numbers: [Int] = []
-        /// By the key's number, -1 where there is none.
-        private var places: [Int32] = []
-        var slots: [WindowSlot] = []
-        /// Places of slots that changed since the last drain.
-        var changed: [Int] = []
-
-        init(_ span: Window) { self.span = span }
-
-        @inline(__always)
-        func place(of number: Int) -> Int? {
-            guard number < places.count, places[number] >= 0 else { return nil }
-            return Int(places[number])
-        }
-
-        @inline(__always)
-        func place(of number: Int, mostKeys: Int, empty: WindowAggregate) -> Int {
-            place(of: number) ?? make(number, mostKeys: mostKeys, empty: empty)
-        }
-
-        private func make(_ number: Int, mostKeys: Int, empty: WindowAggregate) -> Int {
-            guard slots.count < mostKeys || number == GroupKeys.overflow else {
-                return place(of: GroupKeys.overflow, mostKeys: mostKeys, empty: empty)
-            }
-            add(number, WindowSlot(empty))
-            return slots.count - 1
-        }
-
-        func add(_ number: Int, _ slot: WindowSlot) {
-            enter(number, at: slots.count)
-            numbers.append(number)
-            slots.append(slot)
-        }
-
-        /// The keys have new numbers.
-        func renumber(_ change: (Int) -> Int) {
-            numbers = numbers.map(change)
-            places = []
-            for (place, number) in numbers.enumerated() { enter(number, at: place) }
-        }
-
-        private func enter(_ number: Int, at place: Int) {
-            if number >= places.count {
-                places.append(contentsOf: repeatElement(-1, count: number + 1 - places.count))
-            }
-            places[number] = Int32(place)
-        }
-
-        @inline(__always)
-        func touch(_ place: Int) {
-            guard !slots[place].changed else { return }
-            slots[place].changed = true
-            changed.append(place)
-        }
-    }
-
     private let definition: WindowDefinition
     private let plan: AggregatePlan
-    private let empty: WindowAggregate
     private let grid: AlignedGrid
     private let partition: Int
     private let mostKeys: Int
-    private var keys: GroupKeys
+    private let keys: GroupKeys
     private static let fewestNumbers = 4_096
     /// With more, those of keys that no table holds any more are taken back.
     private var mostNumbers = AlignedWindows.fewestNumbers
@@ -82,10 +21,11 @@ final class AlignedWindows: WindowOperator {
     private let sharedLength: Int64
     private(set) var watermark: Int64
     /// By start. With panes: only windows that have fired, with their pane numbers and without sums.
-    private var windows: [Int64: Table] = [:]
-    private var panes: [Int64: Table] = [:]
-    /// The table of the event before: most events are in the same one.
-    private var latest: Table?
+    private var windows: [Int64: WindowTable] = [:]
+    private var panes: [Int64: WindowTable] = [:]
+    /// The tables of events before: most events are in one of them.
+    private var latest: WindowTable?
+    private var previous: WindowTable?
     private var changes = WindowChanges()
     /// The smallest watermark at which a window fires or is forgotten.
     private var nextDeadline = Int64.max
@@ -98,7 +38,6 @@ final class AlignedWindows: WindowOperator {
     ) {
         self.definition = definition
         plan = AggregatePlan(definition.aggregates)
-        empty = plan.make()
         self.grid = grid
         self.partition = partition
         self.mostKeys = mostKeys
@@ -121,20 +60,18 @@ final class AlignedWindows: WindowOperator {
 
     func add(_ record: borrowing RequestRecord, now: Int64) -> Placement {
         let timestamp = record.at
-        if keys.count > mostNumbers { renumber() }
+        if keys.count > mostNumbers { renumberIfSparse() }
         let key = keys.number(of: record)
         latestNumber = key
         // Most events are where the one before was, and ahead of the watermark.
-        if timestamp > watermark, let latest, latest.span.start <= timestamp, timestamp < latest.span.end,
-            latest.span.end - latest.span.start == sharedLength
-        {
-            if paned { add(record, to: latest, key) } else { count(record, key, now, in: latest) }
+        if timestamp > watermark, let table = recent(timestamp) {
+            count(record, key, now, in: table)
             return .counted
         }
         guard let last = grid.latestWindow(of: timestamp) else { return .unassigned }
         guard definition.purgeTime(last) > watermark else { return .late }
         if paned {
-            add(record, to: pane(grid.pane(of: timestamp)), key)
+            count(record, key, now, in: pane(grid.pane(of: timestamp)))
             // A window that contains a later time than the watermark has not fired.
             guard timestamp <= watermark else { return .counted }
             for window in grid.windows(of: timestamp) where isFired(window) && definition.purgeTime(window) > watermark
@@ -156,6 +93,7 @@ final class AlignedWindows: WindowOperator {
         let former = watermark
         watermark = newWatermark
         guard watermark >= nextDeadline else { return }
+        settle()
         nextDeadline = .max
         for window in heldWindows() {
             let fires = WindowDefinition.fireTime(window)
@@ -163,10 +101,9 @@ final class AlignedWindows: WindowOperator {
             if definition.purgeTime(window) <= watermark { purge(windows.removeValue(forKey: window.start)) }
             noteDeadline(window)
         }
-        for (start, table) in panes {
+        for start in panes.keys {
             guard let last = grid.latestWindow(of: start), definition.purgeTime(last) <= watermark else { continue }
             purge(panes.removeValue(forKey: start))
-            if latest === table { latest = nil }
         }
     }
 
@@ -185,6 +122,7 @@ final class AlignedWindows: WindowOperator {
     }
 
     func drain() -> WindowChanges {
+        settle()
         for table in windows.values where !table.changed.isEmpty { emit(table) }
         for table in panes.values where !table.changed.isEmpty { emit(table) }
         changes.sort()
@@ -194,34 +132,50 @@ final class AlignedWindows: WindowOperator {
 
     // MARK: Counting
 
-    private func window(_ span: Window) -> Table { table(span, in: &windows) }
-    private func pane(_ span: Window) -> Table { table(span, in: &panes) }
+    private func window(_ span: Window) -> WindowTable { table(span, in: &windows) }
+    private func pane(_ span: Window) -> WindowTable { table(span, in: &panes) }
 
-    private func table(_ span: Window, in tables: inout [Int64: Table]) -> Table {
+    private func table(_ span: Window, in tables: inout [Int64: WindowTable]) -> WindowTable {
         if let latest, latest.span == span { return latest }
+        previous = latest
         if let table = tables[span.start] {
             latest = table
             return table
         }
-        let table = Table(span)
+        let table = WindowTable(span, plan)
         tables[span.start] = table
         latest = table
         noteDeadlines(around: span)
         return table
     }
 
-    private func add(_ record: borrowing RequestRecord, to table: Table, _ key: Int) {
-        let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
-        plan.add(record, to: &table.slots[place].aggregate)
-        table.touch(place)
+    /// The one of the latest tables that a request of this time is added to, if it is added to one only.
+    @inline(__always)
+    private func recent(_ timestamp: Int64) -> WindowTable? {
+        if let latest, latest.span.start <= timestamp, timestamp < latest.span.end {
+            return latest.span.end - latest.span.start == sharedLength ? latest : nil
+        }
+        guard let table = previous, table.span.start <= timestamp, timestamp < table.span.end,
+            table.span.end - table.span.start == sharedLength
+        else { return nil }
+        swap(&latest, &previous)
+        return table
     }
 
-    private func count(_ record: borrowing RequestRecord, _ key: Int, _ now: Int64, in table: Table) {
-        let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
-        plan.add(record, to: &table.slots[place].aggregate)
-        table.touch(place)
+    private func settle() {
+        for table in windows.values { table.settle() }
+        for table in panes.values { table.settle() }
+    }
+
+    private func count(_ record: borrowing RequestRecord, _ key: Int, _ now: Int64, in table: WindowTable) {
+        let place = table.place(of: key, mostKeys: mostKeys)
+        table.add(record, at: place)
+        // A pane is shown with its windows only.
+        guard !paned else { return }
+        let isFired = isFired(table.span)
+        guard isFired || definition.early != nil else { return }
         let early = table.slots[place].note(now: now, definition.early)
-        if isFired(table.span) {
+        if isFired {
             fire(.late, at: place, in: table)
         } else if early {
             fire(.early, at: place, in: table)
@@ -230,12 +184,13 @@ final class AlignedWindows: WindowOperator {
         }
     }
 
-    /// Numbers the keys anew that are still held.
-    private func renumber() {
-        let former = keys
-        keys = GroupKeys(definition)
-        for table in windows.values { table.renumber { keys.number(of: former[$0]) } }
-        for table in panes.values { table.renumber { keys.number(of: former[$0]) } }
+    /// Numbers the keys anew that are still held, unless most of them are.
+    private func renumberIfSparse() {
+        let tables = [windows.values, panes.values].joined()
+        if tables.allSatisfy({ 2 * $0.slots.count < keys.count }) {
+            let former = keys.forget()
+            for table in tables { table.renumber { keys.number(of: former[$0]) } }
+        }
         mostNumbers = 2 * keys.count + Self.fewestNumbers
     }
 
@@ -247,17 +202,17 @@ final class AlignedWindows: WindowOperator {
 
     private func isFired(_ window: Window) -> Bool { WindowDefinition.fireTime(window) <= watermark }
 
-    private func fire(_ kind: PaneKind, _ key: Int, in table: Table) {
-        fire(kind, at: table.place(of: key, mostKeys: mostKeys, empty: empty), in: table)
+    private func fire(_ kind: PaneKind, _ key: Int, in table: WindowTable) {
+        fire(kind, at: table.place(of: key, mostKeys: mostKeys), in: table)
     }
 
-    private func fire(_ kind: PaneKind, at place: Int, in table: Table) {
+    private func fire(_ kind: PaneKind, at place: Int, in table: WindowTable) {
         table.touch(place)
         table.slots[place].fire(kind)
         guard definition.discarding else { return }
+        table.settle()
         // Handed out at once, since the next pane holds something else.
-        changes.results.append(result(table, place, kind, []))
-        table.slots[place].aggregate = empty
+        changes.results.append(result(table, place, kind, table.take(place), []))
         table.slots[place].due = nil
     }
 
@@ -268,7 +223,7 @@ final class AlignedWindows: WindowOperator {
             let table = self.window(window)
             for pane in panes {
                 for key in pane.numbers {
-                    let place = table.place(of: key, mostKeys: mostKeys, empty: empty)
+                    let place = table.place(of: key, mostKeys: mostKeys)
                     // Its first pane is this one, and a key may be in several.
                     if table.slots[place].pane == 0 { fire(.ontime, at: place, in: table) }
                 }
@@ -278,43 +233,50 @@ final class AlignedWindows: WindowOperator {
         }
     }
 
-    private func panesOf(_ window: Window) -> [Table] {
+    private func panesOf(_ window: Window) -> [WindowTable] {
         stride(from: window.start, to: window.end, by: Int64.Stride(grid.pane)).compactMap { panes[$0] }
     }
 
-    /// - Parameter panes: What the window is put together from; none where it keeps its own sums.
-    private func result(_ table: Table, _ place: Int, _ kind: PaneKind, _ panes: [Table]) -> WindowResult {
-        let slot = table.slots[place]
-        var aggregate = slot.aggregate
+    /// - Parameters:
+    ///   - sums: What the table itself holds.
+    ///   - panes: What the window is put together from; none where it keeps its own sums.
+    private func result(
+        _ table: WindowTable, _ place: Int, _ kind: PaneKind, _ sums: consuming WindowAggregate, _ panes: [WindowTable]
+    ) -> WindowResult {
         for pane in panes {
-            if let part = pane.place(of: table.numbers[place]) { aggregate.merge(pane.slots[part].aggregate) }
+            if let part = pane.place(of: table.numbers[place]) { sums.merge(pane.slots[part].aggregate) }
         }
         return WindowResult(
-            window: table.span, key: keys[table.numbers[place]], partition: partition, pane: slot.pane - 1, kind: kind,
-            closesAt: definition.purgeTime(table.span), discarding: definition.discarding, aggregate: aggregate)
+            window: table.span, key: keys[table.numbers[place]], partition: partition,
+            pane: table.slots[place].pane - 1, kind: kind, closesAt: definition.purgeTime(table.span),
+            discarding: definition.discarding, aggregate: sums)
     }
 
-    private func emit(_ table: Table) {
+    private func emit(_ table: WindowTable) {
         let panes = paned ? panesOf(table.span) : []
         for place in table.changed {
+            let sums = table.slots[place].aggregate
             if let kind = table.slots[place].due {
-                changes.results.append(result(table, place, kind, panes))
+                changes.results.append(result(table, place, kind, sums, panes))
                 table.slots[place].emitted = true
             }
             table.slots[place].due = nil
             table.slots[place].changed = false
             table.slots[place].stored = true
-            changes.changed.append(table.slots[place].open(table.span, keys[table.numbers[place]]))
+            changes.changed.append(table.open(place, keys[table.numbers[place]], sums))
         }
-        table.changed.removeAll(keepingCapacity: true)
+        table.forgetChanges()
     }
 
-    private func purge(_ table: Table?) {
+    private func purge(_ table: WindowTable?) {
         guard let table else { return }
         if latest === table { latest = nil }
+        if previous === table { previous = nil }
         let panes = paned ? panesOf(table.span) : []
         for place in table.slots.indices {
-            if let kind = table.slots[place].due { changes.results.append(result(table, place, kind, panes)) }
+            if let kind = table.slots[place].due {
+                changes.results.append(result(table, place, kind, table.take(place), panes))
+            }
             if table.slots[place].stored {
                 changes.purged.append(WindowID(window: table.span, key: keys[table.numbers[place]]))
             }

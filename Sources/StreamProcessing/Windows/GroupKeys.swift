@@ -12,6 +12,8 @@ final class GroupKeys {
 
     private static let fewestRows = 256
     private static let mostRows = 1 << 18
+    /// Bytes. A row that fills one is not to lie in two.
+    private static let cacheLine = 64
 
     private let definition: WindowDefinition
     private let texts: [Text]
@@ -103,6 +105,16 @@ final class GroupKeys {
         return all.count - 1
     }
 
+    /// Starts anew, and hands out the keys there were, by number.
+    func forget() -> [WindowKey] {
+        let former = all
+        all = []
+        numbers = [:]
+        makeRows(Self.fewestRows)
+        _ = number(of: definition.overflowKey)
+        return former
+    }
+
     @inline(__always)
     private func isWanted(_ row: UnsafeMutablePointer<UInt64>) -> Bool {
         for word in 0..<(width - 1) where row[word] != wanted[word] { return false }
@@ -125,7 +137,8 @@ final class GroupKeys {
 
     private func makeRows(_ count: Int) {
         rows.deallocate()
-        rows = .allocate(capacity: count * width)
+        rows = UnsafeMutableRawPointer.allocate(byteCount: count * width * 8, alignment: Self.cacheLine)
+            .bindMemory(to: UInt64.self, capacity: count * width)
         rows.initialize(repeating: 0, count: count * width)
         (rowCount, used) = (count, 0)
         held.removeAll(keepingCapacity: true)

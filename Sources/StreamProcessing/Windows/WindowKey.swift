@@ -4,14 +4,15 @@ package import Telemetry
 package struct WindowKey: Sendable {
     /// Shared by all copies, because every request, row and window has one.
     private final class Parts: Sendable {
+        /// Made once, because keys are compared and looked up far more often than they are made; first, to lie beside what
+        /// else is compared.
+        let digest: Int
         let window: String
         let route: String
         let modelKey: String
         let arm: Arm
         let policy: Int
         let others: [String]
-        /// Made once, because keys are compared and looked up far more often than they are made.
-        let digest: Int
 
         init(window: String, route: String, modelKey: String, arm: Arm, policy: Int, others: [String]) {
             self.window = window

@@ -42,12 +42,10 @@ package struct WindowChanges {
 
     /// What is only stored needs no order.
     mutating func sort() {
-        // Their places are sorted, since results are large to move.
-        let order = results.indices.sorted { one, other in
-            let (a, b) = (results[one].id, results[other].id)
-            return a == b ? results[one].pane < results[other].pane : a < b
-        }
-        results = order.map { results[$0] }
+        // Their names are sorted, since results are large to move.
+        let order = results.indices.map { (id: results[$0].id, pane: results[$0].pane, place: $0) }
+            .sorted { a, b in a.id == b.id ? a.pane < b.pane : a.id < b.id }
+        results = order.map { results[$0.place] }
         retracted.sort()
     }
 }
@@ -104,7 +102,6 @@ extension WindowDefinition {
 
 /// What is held of one window and key.
 struct WindowSlot {
-    var aggregate: WindowAggregate
     /// The number that its next pane gets.
     var pane = 0
     /// The kind of the pane that has to leave with the next drain.
@@ -117,6 +114,8 @@ struct WindowSlot {
     /// Whether a drain has handed it out to be kept.
     var stored = false
     var changed = false
+    /// Last, so that what an event writes lies side by side.
+    var aggregate: WindowAggregate
 
     init(_ aggregate: WindowAggregate) { self.aggregate = aggregate }
 
