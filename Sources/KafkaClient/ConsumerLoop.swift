@@ -122,7 +122,8 @@ extension ConsumerLoop {
             }
             return false
         }
-        guard mailbox.isFull else {
+        // Once full it is left alone until half of it was taken: a batch at a time, both sides would wake each other.
+        guard fullSince == nil ? mailbox.isFull : !mailbox.isHalfEmpty else {
             fullSince = nil
             return false
         }
@@ -317,18 +318,23 @@ extension ConsumerLoop {
         let isWanted = !revoking.contains(partition) && restarting[partition] == nil
         let wanted = isWanted ? reading[partition] : nil
         var next = wanted.map { $0 ?? 0 }
+        let run = unsafe rest.prefix { one in
+            guard let message = unsafe one else { return false }
+            return unsafe message.pointee.partition == number && message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
+        }
         var batch = KafkaBatch(partition: partition)
-        while let one = unsafe rest.first, let message = unsafe one, unsafe message.pointee.partition == number,
-            unsafe message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
-        {
+        unsafe batch.reserve(
+            records: run.count, bytes: run.reduce(settings.padding) { unsafe $0 + ($1?.pointee.len ?? 0) })
+        for place in unsafe run.indices {
+            guard let message = unsafe run[place] else { continue }
             if let offset = next, unsafe message.pointee.offset >= offset {
                 unsafe batch.append(
                     Self.value(of: message), offset: message.pointee.offset, header: header(of: message))
                 next = unsafe message.pointee.offset + 1
             }
             unsafe rd_kafka_message_destroy(message)
-            unsafe rest = rest.dropFirst()
         }
+        unsafe rest = rest[run.endIndex...]
         guard let next, !batch.records.isEmpty else { return }
         reading[partition] = .some(next)
         batch.pad(settings.padding)

@@ -26,6 +26,8 @@ final class ConsumerMailbox: Sendable {
         var failure: KafkaError?
         var closed = false
         var ends: [Int: Int64] = [:]
+        /// Whether the thread waits for an order or room.
+        var isThreadWaiting = false
         /// When the task last asked for an event.
         var askedAt = ContinuousClock.now
     }
@@ -33,7 +35,7 @@ final class ConsumerMailbox: Sendable {
     private let state = Mutex(State())
     private let maxBatches: Int
     private let maxBytes: Int
-    /// Raised when there is an order or room again; the thread looks at the state after every wake-up.
+    /// Raised for a thread that waits when there is an order or room again; it looks at the state after every wake-up.
     private let news = DispatchSemaphore(value: 0)
 
     init(maxBatches: Int, maxBytes: Int) {
@@ -48,20 +50,29 @@ final class ConsumerMailbox: Sendable {
         return try await withCheckedThrowingContinuation { continuation in
             let result: Result<KafkaConsumerEvent?, any Error>? = state.withLock { state in
                 state.askedAt = .now
-                if let event = state.pop() { return .success(event) }
+                if let event = state.pop() {
+                    if isHalfEmpty(state) { wake(&state) }
+                    return .success(event)
+                }
                 if let failure = state.failure { return .failure(failure) }
                 if timeout <= .zero { return .success(nil) }
                 state.waiter = (deadline, continuation)
                 return nil
             }
-            guard let result else { return }
-            news.signal()
-            continuation.resume(with: result)
+            if let result { continuation.resume(with: result) }
         }
     }
 
     func order(_ order: Order) {
-        state.withLock { $0.orders.append(order) }
+        state.withLock { state in
+            state.orders.append(order)
+            wake(&state)
+        }
+    }
+
+    private func wake(_ state: inout State) {
+        guard state.isThreadWaiting else { return }
+        state.isThreadWaiting = false
         news.signal()
     }
 
@@ -74,8 +85,8 @@ final class ConsumerMailbox: Sendable {
             state.drop([partition])
             state.starting[partition, default: 0] += 1
             state.orders.append(.start(partition, offset))
+            wake(&state)
         }
-        news.signal()
     }
 
     var endOffsets: [Int: Int64] { state.withLock { $0.ends } }
@@ -129,10 +140,19 @@ final class ConsumerMailbox: Sendable {
     }
 
     var isFull: Bool { state.withLock { $0.batches >= maxBatches || $0.bytes >= maxBytes } }
-    var isHalfEmpty: Bool { state.withLock { $0.batches <= maxBatches / 2 && $0.bytes <= maxBytes / 2 } }
+    var isHalfEmpty: Bool { state.withLock { isHalfEmpty($0) } }
+    private func isHalfEmpty(_ state: State) -> Bool {
+        state.batches <= maxBatches / 2 && state.bytes <= maxBytes / 2
+    }
 
-    /// Waits for an order or for something to be taken.
-    func waitForNews(milliseconds: Int) { _ = news.wait(timeout: .now() + .milliseconds(milliseconds)) }
+    /// Waits for an order or for room.
+    func waitForNews(milliseconds: Int) {
+        let isDue = state.withLock { state in
+            state.isThreadWaiting = state.orders.isEmpty && !isHalfEmpty(state)
+            return !state.isThreadWaiting
+        }
+        if !isDue { _ = news.wait(timeout: .now() + .milliseconds(milliseconds)) }
+    }
 
     /// Whether something waits and nobody has asked for it for so long.
     func isStalled(for limit: Duration) -> Bool {

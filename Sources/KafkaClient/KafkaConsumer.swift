@@ -47,6 +47,11 @@ package struct KafkaBatch: Sendable {
 
     init(partition: Int) { self.partition = partition }
 
+    mutating func reserve(records: Int, bytes: Int) {
+        self.records.reserveCapacity(records)
+        self.bytes.reserveCapacity(bytes)
+    }
+
     mutating func append(_ value: UnsafeRawBufferPointer, offset: Int64, header: String?) {
         let start = bytes.count
         unsafe bytes.append(contentsOf: value)

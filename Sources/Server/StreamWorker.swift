@@ -34,6 +34,7 @@ package actor StreamWorker {
     private let began = ContinuousClock.now
 
     private var ownership: PartitionOwnership
+    private var sinceYield = 0
     private let stopping = Mutex(Stopping())
     private let shared = Mutex(StreamStatistics())
 
@@ -127,12 +128,16 @@ package actor StreamWorker {
         guard let processor = ownership.processor(of: batch.partition) else { return }
         var rest = batch.entries[...]
         while !rest.isEmpty {
-            let time = now()
-            for entry in rest.prefix(Self.slice) {
+            let time = now(), slice = rest.prefix(Self.slice - sinceYield)
+            for entry in slice {
                 processor.process(
                     batch.bytes, entry.range, kind: entry.kind, offset: entry.offset, now: time, decoder: decoder)
             }
-            rest = rest.dropFirst(Self.slice)
+            rest = rest[slice.endIndex...]
+            sinceYield += slice.count
+            guard sinceYield == Self.slice else { break }
+            sinceYield = 0
+            // Not after each batch: a small one costs less than coming back on another thread.
             await Task.yield()
         }
         ownership.processed(batch.entries.count)

@@ -167,6 +167,10 @@ private final class ReferencePartition {
     }
 
     func process(_ batch: EventBatch) throws {
+        // Its own for the time of a batch: a property would be copied for each event.
+        var record = RequestRecord.blank
+        swap(&record, &self.record)
+        defer { swap(&record, &self.record) }
         try batch.bytes.withUnsafeBytes { bytes in
             for entry in batch.entries {
                 try StreamEngineBench.read(
