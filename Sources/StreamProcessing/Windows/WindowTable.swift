@@ -22,8 +22,9 @@ final class WindowTable {
     private static let mostWaiting = 32
     /// With fewer slots they are in the processor's cache.
     private static let fewestToPeek = 1_000
-    /// Freed with this object, the only one to touch it.
-    private let waiting: UnsafeMutablePointer<(place: Int, reading: Reading)>
+    /// Made with the first request after a drain, which frees it: there may be thousands of tables that nothing comes to any
+    /// more. Only this object touches it.
+    private var waiting: UnsafeMutablePointer<(place: Int, reading: Reading)>?
     private var waitingCount = 0
     /// Keeps the compiler from leaving out reads whose values nobody needs.
     private var peeked: Int64 = 0
@@ -32,11 +33,9 @@ final class WindowTable {
         self.span = span
         self.plan = plan
         empty = plan.make()
-        waiting = .allocate(capacity: Self.mostWaiting)
-        waiting.initialize(repeating: (0, Reading()), count: Self.mostWaiting)
     }
 
-    deinit { waiting.deallocate() }
+    deinit { waiting?.deallocate() }
 
     // MARK: Keys
 
@@ -81,17 +80,25 @@ final class WindowTable {
 
     @inline(__always)
     func add(_ record: borrowing RequestRecord, at place: Int) {
-        plan.read(record, into: &waiting[waitingCount].reading)
-        waiting[waitingCount].place = place
+        let row = waiting ?? makeRow()
+        plan.read(record, into: &row[waitingCount].reading)
+        row[waitingCount].place = place
         waitingCount += 1
         if plan.countsItems { plan.addItems(of: record, to: &slots[place].aggregate) }
         if waitingCount == Self.mostWaiting { settle() }
     }
 
+    private func makeRow() -> UnsafeMutablePointer<(place: Int, reading: Reading)> {
+        let row = UnsafeMutablePointer<(place: Int, reading: Reading)>.allocate(capacity: Self.mostWaiting)
+        row.initialize(repeating: (0, Reading()), count: Self.mostWaiting)
+        waiting = row
+        return row
+    }
+
     /// Adds up the requests that wait.
     func settle() {
-        guard waitingCount > 0 else { return }
-        if slots.count >= Self.fewestToPeek { peek() }
+        guard waitingCount > 0, let waiting else { return }
+        if slots.count >= Self.fewestToPeek { peek(waiting) }
         slots.withUnsafeMutableBufferPointer { slots in
             for number in 0..<waitingCount {
                 let place = waiting[number].place
@@ -105,7 +112,7 @@ final class WindowTable {
     }
 
     /// Asks memory for all that is about to be written, one step of each request's way after the other.
-    private func peek() {
+    private func peek(_ waiting: UnsafeMutablePointer<(place: Int, reading: Reading)>) {
         slots.withUnsafeMutableBufferPointer { slots in
             var sum: Int64 = 0
             for number in 0..<waitingCount { sum &+= slots[waiting[number].place].aggregate.requests }
@@ -142,5 +149,10 @@ final class WindowTable {
         return sums
     }
 
-    func forgetChanges() { changed.removeAll(keepingCapacity: true) }
+    /// Begins anew after a drain, before which all was settled.
+    func forgetChanges() {
+        changed.removeAll(keepingCapacity: true)
+        waiting?.deallocate()
+        waiting = nil
+    }
 }
