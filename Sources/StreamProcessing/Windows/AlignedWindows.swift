@@ -255,15 +255,14 @@ final class AlignedWindows: WindowOperator {
     private func emit(_ table: WindowTable) {
         let panes = paned ? panesOf(table.span) : []
         for place in table.changed {
-            let sums = table.slots[place].aggregate
             if let kind = table.slots[place].due {
-                changes.results.append(result(table, place, kind, sums, panes))
+                changes.results.append(result(table, place, kind, table.slots[place].aggregate, panes))
                 table.slots[place].emitted = true
             }
             table.slots[place].due = nil
             table.slots[place].changed = false
             table.slots[place].stored = true
-            changes.changed.append(table.open(place, keys[table.numbers[place]], sums))
+            changes.changed.append(table.slots[place].open(table.span, keys[table.numbers[place]]))
         }
         table.forgetChanges()
     }

@@ -135,13 +135,6 @@ final class WindowTable {
         changed.append(place)
     }
 
-    /// What is to be kept of a slot; its sums come apart, since they are dear to copy.
-    func open(_ place: Int, _ key: WindowKey, _ sums: WindowAggregate) -> OpenWindow {
-        OpenWindow(
-            window: span, key: key, pane: slots[place].pane, emitted: slots[place].emitted,
-            newEvents: slots[place].newEvents, newSince: slots[place].newSince, aggregate: sums)
-    }
-
     /// Hands out the sums of a slot and leaves it empty.
     func take(_ place: Int) -> WindowAggregate {
         var sums = empty
