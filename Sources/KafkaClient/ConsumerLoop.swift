@@ -117,7 +117,7 @@ extension ConsumerLoop {
     private func waitsForRoom() -> Bool {
         if isHeld {
             if mailbox.isHalfEmpty {
-                isHeld = false
+                (isHeld, fullSince) = (false, nil)
                 setPaused(false, reading.keys.filter { !paused.contains($0) })
             }
             return false

@@ -122,7 +122,15 @@ struct StreamWeatherStage {
             SELECT definition, sum(requests)::bigint, sum(cost_sum)::bigint FROM window_results GROUP BY 1 ORDER BY 1
             """
         _ = try? await Wait.upTo(seconds: 90) { try await sql(database, query) == records.sums ? true : nil }
-        #expect(try await sql(database, query) == records.sums)
+        // Named, so that a report tells what they are.
+        let sums = try await sql(database, query)
+        let standing = try await sql(
+            database,
+            """
+            SELECT owner, count(*), sum(next_offset), max(checkpointed_at) FROM stream_partitions
+            GROUP BY 1 ORDER BY 1
+            """)
+        #expect(sums == records.sums, "read by \(standing)")
         let rows = try await sql(
             database,
             """
@@ -132,7 +140,8 @@ struct StreamWeatherStage {
         ).split(separator: "\n").map { $0.split(separator: "|").map(String.init) }
         let counted = rows.map { (NumberedRecords.Place(start: Int64($0[0]) ?? 0, route: $0[1]), Int($0[2])) }
         #expect(Dictionary(uniqueKeysWithValues: counted) == records.windows(seconds: windowS).mapValues(Optional.some))
-        #expect(try await sql(database, "SELECT count(*) FROM dead_letters") == "0")
+        let deadLetters = try await sql(database, "SELECT reason, count(*) FROM dead_letters GROUP BY 1")
+        #expect(deadLetters.isEmpty)
     }
 
     /// Number and digest of a run's result rows, sketches included, by definition. Left out is when a pane fired, which
