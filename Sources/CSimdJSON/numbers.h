@@ -6,6 +6,7 @@
 #include <cstring>
 
 #define TT_INLINE __attribute__((always_inline)) inline
+#define TT_LAMBDA __attribute__((always_inline))
 
 namespace trimtab {
 

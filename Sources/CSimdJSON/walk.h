@@ -42,64 +42,55 @@ template <class Cursor> class Walk {
     uint64_t *out;
 
     bool object(const Node *known, size_t depth) noexcept {
-        if (depth > max_depth) { return !(is_deep = true); }
-        Cursor at = cursor;
-        at.step();
-        uint64_t *out = this->out;
-        uint64_t *const head = out++;
-        if (*at.here() != '}') {
-            while (true) {
-                const Node::Entry *entry;
-                if (guess != no_guess && guess->known == known && at.name(*guess, out)) {
-                    entry = (guess++)->entry;
-                } else if (*at.here() == '"' && at.text(out) && *at.here() == ':') {
-                    at.step();
-                    entry = find(known, out[-1]);
-                } else {
-                    return false;
-                }
-                if (entry != nullptr) { note(entry); }
-                const Node *inside = entry == nullptr ? nullptr : entry->inside.get();
-                uint64_t *const place = out;
-                if (!value(at, out, inside, depth)) { return false; }
-                if (entry != nullptr && *place >> 56 != TT_JSON_NULL) {
-                    fields[entry->field] = static_cast<uint32_t>(place - tape);
-                }
-                const uint8_t next = *at.here();
-                if (next == '}') { break; }
-                if (next != ',') { return false; }
+        return items('}', TT_JSON_OBJECT, depth, [=](Cursor &at, uint64_t *&out) TT_LAMBDA {
+            const Node::Entry *entry;
+            if (guess != no_guess && guess->known == known && at.name(*guess, out)) {
+                entry = (guess++)->entry;
+            } else if (*at.here() == '"' && at.text(out) && *at.here() == ':') {
                 at.step();
+                entry = find(known, out[-1]);
+            } else {
+                return false;
             }
-        }
-        at.step();
-        finish(at, out, head, TT_JSON_OBJECT);
-        return true;
+            if (entry != nullptr) { note(entry); }
+            const Node *inside = entry == nullptr ? nullptr : entry->inside.get();
+            uint64_t *const place = out;
+            if (!value(at, out, inside, depth)) { return false; }
+            if (entry != nullptr && *place >> 56 != TT_JSON_NULL) {
+                fields[entry->field] = static_cast<uint32_t>(place - tape);
+            }
+            return true;
+        });
     }
 
     bool array(size_t depth) noexcept {
+        return items(']', TT_JSON_ARRAY, depth, [=](Cursor &at, uint64_t *&out) TT_LAMBDA {
+            return value(at, out, nullptr, depth);
+        });
+    }
+
+    // What stands between brackets, with commas between.
+    template <class Item>
+    TT_INLINE bool items(uint8_t close, uint64_t type, size_t depth, const Item &item) noexcept {
         if (depth > max_depth) { return !(is_deep = true); }
         Cursor at = cursor;
         at.step();
         uint64_t *out = this->out;
         uint64_t *const head = out++;
-        if (*at.here() != ']') {
+        if (*at.here() != close) {
             while (true) {
-                if (!value(at, out, nullptr, depth)) { return false; }
+                if (!item(at, out)) { return false; }
                 const uint8_t next = *at.here();
-                if (next == ']') { break; }
+                if (next == close) { break; }
                 if (next != ',') { return false; }
                 at.step();
             }
         }
         at.step();
-        finish(at, out, head, TT_JSON_ARRAY);
-        return true;
-    }
-
-    TT_INLINE void finish(const Cursor &at, uint64_t *out, uint64_t *head, uint64_t type) noexcept {
         cursor = at;
         this->out = out;
         *head = word(type, static_cast<uint64_t>(out - tape));
+        return true;
     }
 
     TT_INLINE bool value(Cursor &at, uint64_t *&out, const Node *known, size_t depth) noexcept {

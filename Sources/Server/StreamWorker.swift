@@ -126,19 +126,16 @@ package actor StreamWorker {
 
     private func process(_ batch: EventBatch) async {
         guard let processor = ownership.processor(of: batch.partition) else { return }
-        var rest = batch.entries[...]
-        while !rest.isEmpty {
-            let time = now(), slice = rest.prefix(Self.slice - sinceYield)
-            for entry in slice {
-                processor.process(
-                    batch.bytes, entry.range, kind: entry.kind, offset: entry.offset, now: time, decoder: decoder)
-            }
-            rest = rest[slice.endIndex...]
-            sinceYield += slice.count
-            guard sinceYield == Self.slice else { break }
+        var time = now()
+        for entry in batch.entries {
+            processor.process(
+                batch.bytes, entry.range, kind: entry.kind, offset: entry.offset, now: time, decoder: decoder)
+            // Counted across batches: a small one costs less than coming back on another thread.
+            sinceYield += 1
+            guard sinceYield == Self.slice else { continue }
             sinceYield = 0
-            // Not after each batch: a small one costs less than coming back on another thread.
             await Task.yield()
+            time = now()
         }
         ownership.processed(batch.entries.count)
     }

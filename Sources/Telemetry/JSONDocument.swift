@@ -189,21 +189,23 @@ import Core
     /// - Parameter held: What this has set it to for the name in `target`.
     @inline(__always)
     package func name(_ index: Int, into target: inout String, held: inout TextEnds) -> Bool {
-        guard let text = unsafe text(index, atMost: Self.longestName) else { return false }
-        let ends = unsafe TextEnds(text)
-        if ends == held, ends.isWhole { return true }
-        guard let name = unsafe interner.string(text, ends) else { return false }
-        (target, held) = (name, ends)
-        return true
+        put(index, &target, &held) { $0 }
     }
 
     @inline(__always)
     package func name(_ index: Int, into target: inout String?, held: inout TextEnds) -> Bool {
+        put(index, &target, &held) { $0 }
+    }
+
+    @inline(__always)
+    private func put<Target>(
+        _ index: Int, _ target: inout Target, _ held: inout TextEnds, _ made: (String) -> Target
+    ) -> Bool {
         guard let text = unsafe text(index, atMost: Self.longestName) else { return false }
         let ends = unsafe TextEnds(text)
         if ends == held, ends.isWhole { return true }
         guard let name = unsafe interner.string(text, ends) else { return false }
-        (target, held) = (name, ends)
+        (target, held) = (made(name), ends)
         return true
     }
 

@@ -9,7 +9,6 @@ import Telemetry
 final class WindowTable {
     let span: Window
     private let plan: AggregatePlan
-    private let empty: WindowAggregate
     /// The numbers of the keys, by place.
     private(set) var numbers: [Int] = []
     /// By the key's number, -1 where there is none.
@@ -32,7 +31,6 @@ final class WindowTable {
     init(_ span: Window, _ plan: AggregatePlan) {
         self.span = span
         self.plan = plan
-        empty = plan.make()
     }
 
     deinit { waiting?.deallocate() }
@@ -52,7 +50,7 @@ final class WindowTable {
         guard slots.count < mostKeys || number == GroupKeys.overflow else {
             return place(of: GroupKeys.overflow, mostKeys: mostKeys)
         }
-        add(number, WindowSlot(empty))
+        add(number, WindowSlot(plan.make()))
         return slots.count - 1
     }
 
@@ -101,13 +99,10 @@ final class WindowTable {
         if slots.count >= Self.fewestToPeek { peek(waiting) }
         slots.withUnsafeMutableBufferPointer { slots in
             for number in 0..<waitingCount {
-                let place = waiting[number].place
-                plan.add(waiting[number].reading, to: &slots[place].aggregate)
-                guard !slots[place].changed else { continue }
-                slots[place].changed = true
-                changed.append(place)
+                plan.add(waiting[number].reading, to: &slots[waiting[number].place].aggregate)
             }
         }
+        for number in 0..<waitingCount { touch(waiting[number].place) }
         waitingCount = 0
     }
 
@@ -137,7 +132,7 @@ final class WindowTable {
 
     /// Hands out the sums of a slot and leaves it empty.
     func take(_ place: Int) -> WindowAggregate {
-        var sums = empty
+        var sums = plan.make()
         swap(&sums, &slots[place].aggregate)
         return sums
     }
