@@ -92,10 +92,12 @@ package final class PartitionProcessor {
         if accept(offset) { counts.skipped += 1 }
     }
 
-    /// Lets the clock move a silent partition on. Only for a partition that has been read to its end: one that is held
-    /// back is not silent.
-    package func advance(now: Int64) {
-        clock.advance(now: now)
+    /// Lets the clock move a silent partition on. Not for one that is held back or behind on reading, which is not silent.
+    ///
+    /// - Parameter isDrained: `false` where nobody knows whether there is more to read: such a partition holds no other
+    ///   back, but its own time stands still, lest what it has be late.
+    package func advance(now: Int64, isDrained: Bool = true) {
+        clock.advance(now: now, isDrained: isDrained)
         advanceWindows()
     }
 

@@ -102,6 +102,32 @@ import Testing
         #expect(processor.checkpoint().results.map(\.aggregate.requests) == [1])
     }
 
+    @Test("A partition whose end nobody knows yet holds no other back, and its time stands still")
+    func unknownEnd() throws {
+        var ownership = PartitionOwnership(Make.settings { $0.idleMs = 500 })
+        func turn(ends: [Int: Int64], ms: Int64) {
+            let time = StreamTime(wall: Make.start + ms, steady: ms)
+            while let effect = ownership.next(time) {
+                switch effect {
+                case .claim(let partition): ownership.claimed(partition, epoch: 1, state: nil)
+                case .readEnds: ownership.ends(ends, time)
+                case .commit: _ = ownership.committed(fenced: [], time)
+                default: break
+                }
+            }
+        }
+        ownership.assigned([0])
+        turn(ends: [:], ms: 0)
+        let processor = try #require(ownership.processor(of: 0))
+        processor.feed([Make.request(1, at: 100)], ms: 600)
+        turn(ends: [0: 2], ms: 10_000)
+        #expect(!processor.isIdle && processor.watermark == Make.start + 99)
+        turn(ends: [:], ms: 20_000)
+        #expect(processor.isIdle && processor.watermark == Make.start + 99)
+        turn(ends: [0: 1], ms: 30_000)
+        #expect(processor.isIdle && processor.watermark == Make.start + 29_999)
+    }
+
     @Test("A share of plain requests is kept by id; all that later judgements need always is")
     func keptRequests() {
         let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.keepRequests = 0.25 })

@@ -131,13 +131,16 @@ extension PartitionOwnership {
     package mutating func claimFailed(_ time: StreamTime) { retryLater(time) }
 
     /// Lets the clock move on the partitions that have been read to their end, then begins a checkpoint.
+    ///
+    /// - Parameter ends: Those that are known.
     package mutating func ends(_ ends: [Int: Int64], _ time: StreamTime) {
         let paused = group.paused
         for (partition, entry) in owned {
             entry.processor.tick(now: time.wall)
             // A partition that is held back is not silent.
-            if !paused.contains(partition), ends[partition].map({ $0 <= entry.processor.position }) ?? true {
-                entry.processor.advance(now: time.wall)
+            let end = ends[partition]
+            if !paused.contains(partition), end ?? 0 <= entry.processor.position {
+                entry.processor.advance(now: time.wall, isDrained: end != nil)
             }
             group.update(partition, watermark: entry.processor.watermark, isIdle: entry.processor.isIdle)
         }

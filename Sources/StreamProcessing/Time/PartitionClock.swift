@@ -37,7 +37,8 @@ package struct PartitionClock: Sendable {
         raise(to: seen)
     }
 
-    package mutating func advance(now: Int64) {
+    /// - Parameter isDrained: Whether nothing of the partition waits to be read, as far as is known.
+    package mutating func advance(now: Int64, isDrained: Bool = true) {
         guard let last = lastActivity else {
             lastActivity = now
             return
@@ -45,7 +46,7 @@ package struct PartitionClock: Sendable {
         guard now.subtractingSaturating(last) >= idleMs else { return }
         isIdle = true
         // A partition that never had an event has nothing to close.
-        if followsClock, largest != nil { raise(to: now) }
+        if isDrained, followsClock, largest != nil { raise(to: now) }
     }
 
     private mutating func raise(to timestamp: Int64) {
