@@ -24,8 +24,8 @@ import Foundation
     private var assigned: Set<Int> = []
     /// The next offset wanted of each partition that is being read; `nil` until its first record is here.
     private var reading: [Int: Int64?] = [:]
-    /// Partitions from which nothing came since they were started at an offset, and when that was.
-    private var unproven: [Int: ContinuousClock.Instant] = [:]
+    /// Since when nothing came from partitions that are being read, or they were at their end.
+    private var silentSince: [Int: ContinuousClock.Instant] = [:]
     private var endsDue = ContinuousClock.now
     private var paused: Set<Int> = []
     private var isHeld = false
@@ -37,7 +37,8 @@ import Foundation
     private static let pollMs: Int32 = 20
     private static let messagesPerTurn = 1_000
     private static let queryMs: Int32 = 5_000
-    private static let proofTime = Duration.seconds(5)
+    private static let shortQueryMs: Int32 = 1_000
+    private static let longestSilence = Duration.seconds(10)
     private static let endsTime = Duration.milliseconds(50)
     private static let defaults = [
         "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
@@ -91,10 +92,10 @@ import Foundation
                 break
             }
             if waitsForRoom() { continue }
-            poll()
+            let isQuiet = !poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
             restartIfAnswered()
-            refreshEnds()
+            refreshEnds(isQuiet: isQuiet)
         }
         context.isClosing = true
         unsafe rd_kafka_queue_destroy(queue)
@@ -241,7 +242,7 @@ extension ConsumerLoop {
         if isCooperative, !assigned.isDisjoint(with: partitions) { unassign(partitions) }
         for (partition, offset) in offsets {
             reading[partition] = .some(offset < 0 ? nil : offset)
-            if offset > 0 { unproven[partition] = .now }
+            silentSince[partition] = .now
         }
         unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
             if isCooperative {
@@ -287,8 +288,10 @@ extension ConsumerLoop {
 
 extension ConsumerLoop {
     /// Waits for one message, then takes what else is there, so that a lone record does not wait for company.
-    private func poll() {
-        guard let first = unsafe rd_kafka_consumer_poll(handle.raw, Self.pollMs) else { return }
+    ///
+    /// - Returns: Whether there was any.
+    private func poll() -> Bool {
+        guard let first = unsafe rd_kafka_consumer_poll(handle.raw, Self.pollMs) else { return false }
         unsafe messages[0] = first
         var count = 1
         unsafe messages.withUnsafeMutableBufferPointer { buffer in
@@ -300,6 +303,7 @@ extension ConsumerLoop {
             var rest = unsafe buffer[..<count]
             while unsafe !rest.isEmpty { unsafe take(from: &rest) }
         }
+        return true
     }
 
     /// Takes the first message and those behind it that are of the same partition.
@@ -337,6 +341,7 @@ extension ConsumerLoop {
         unsafe rest = rest[run.endIndex...]
         guard let next, !batch.records.isEmpty else { return }
         reading[partition] = .some(next)
+        silentSince[partition] = .now
         batch.pad(settings.padding)
         refreshEnd(of: partition)
         mailbox.post(.batch(batch))
@@ -370,53 +375,64 @@ extension ConsumerLoop {
 
     /// The offset wanted is not in the log: reads on at the oldest record if it was overtaken, and fails if it lies
     /// ahead, because then this is not the log it came from.
-    private func outOfRange(_ partition: Int) {
+    ///
+    /// - Returns: Whether the broker has answered, if it was asked.
+    @discardableResult
+    private func outOfRange(_ partition: Int, patienceMs: Int32 = queryMs) -> Bool {
         guard let entry = reading[partition], !revoking.contains(partition), restarting[partition] == nil else {
-            return
+            return true
         }
         var (low, high): (Int64, Int64) = (0, 0)
         let code = unsafe rd_kafka_query_watermark_offsets(
-            handle.raw, settings.topic, Int32(partition), &low, &high, Self.queryMs)
+            handle.raw, settings.topic, Int32(partition), &low, &high, patienceMs)
         let wanted = entry ?? low
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
             // Reading on at the same place asks again, for it fails in the same way if it still is not there.
             context.note(KafkaError(code))
-            return restarting[partition] = entry ?? -2
+            restarting[partition] = entry ?? -2
+            return false
         }
         guard wanted <= high else {
-            return mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: wanted, end: high))
+            mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: wanted, end: high))
+            return true
         }
         if wanted < low {
             reading[partition] = .some(low)
             mailbox.post(.overtaken(partition: partition, from: wanted, to: low))
         }
         restarting[partition] = max(wanted, low)
+        return true
     }
 
     /// Takes over what the last fetches said of the ends of silent partitions too.
-    private func refreshEnds() {
+    private func refreshEnds(isQuiet: Bool) {
         guard endsDue <= .now else { return }
         endsDue = .now + Self.endsTime
-        for partition in reading.keys { refreshEnd(of: partition) }
+        for partition in reading.keys { lookAfter(partition, end: refreshEnd(of: partition), isQuiet: isQuiet) }
     }
 
     /// Takes over what the last fetch said of a partition's end; asks no broker.
-    private func refreshEnd(of partition: Int) {
+    @discardableResult
+    private func refreshEnd(of partition: Int) -> Int64? {
         var (low, high): (Int64, Int64) = (-1, -1)
         let code = unsafe rd_kafka_get_watermark_offsets(handle.raw, settings.topic, Int32(partition), &low, &high)
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { return }
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { return nil }
         mailbox.setEnd(high, of: partition)
-        prove(partition, end: high)
+        return high
     }
 
-    /// Looks closer where the end stays before the offset wanted: Kafka refuses such a fetch, other brokers are silent.
-    private func prove(_ partition: Int, end: Int64) {
-        guard let since = unproven[partition], !isHeld, !paused.contains(partition) else { return }
-        guard let entry = reading[partition], let wanted = entry, end < wanted else {
-            return unproven[partition] = nil
+    /// Has a partition read anew from which nothing comes though its end is elsewhere or unknown. Where it lies before the
+    /// offset wanted Kafka refuses the fetch, but other brokers are silent; and after some rebalances in a row a partition was
+    /// seen to stay unread.
+    ///
+    /// - Parameter isQuiet: Whether nothing was there to be taken: a partition's records may be behind many others'.
+    private func lookAfter(_ partition: Int, end: Int64?, isQuiet: Bool) {
+        guard let entry = reading[partition], !isHeld, !paused.contains(partition), end == nil || end != entry else {
+            return silentSince[partition] = .now
         }
-        guard since + Self.proofTime < .now else { return }
-        unproven[partition] = nil
-        outOfRange(partition)
+        guard isQuiet, let since = silentSince[partition], since + Self.longestSilence < .now else { return }
+        silentSince[partition] = .now
+        // Where no broker answers, once is enough for all.
+        if !outOfRange(partition, patienceMs: Self.shortQueryMs) { silentSince = silentSince.mapValues { _ in .now } }
     }
 }

@@ -7,7 +7,7 @@ import Testing
 
 /// The stream in processes of its own, killed, stopped and cut off in every way, over numbered records.
 @Suite(.serialized) struct StreamWeatherTests {
-    @Test(.enabled(if: TestPostgres.missing == nil), .timeLimit(.minutes(4)))
+    @Test(.enabled(if: TestPostgres.missing == nil), .timeLimit(.minutes(8)))
     func killsAndAStoreAwayCostNoneOfAMillionRecords() async throws {
         let stage = try await StreamWeatherStage(total: 1_000_000, windowS: 10, latenessS: 60)
         let log = try LocalLog(
@@ -48,7 +48,7 @@ import Testing
 
     @Test(
         .enabled(if: TestPostgres.missing == nil), .enabled(if: TestKafka.isMock, "\(TestKafka.faultsNeeded)"),
-        .timeLimit(.minutes(4)))
+        .timeLimit(.minutes(8)))
     func workersOfAGroupThatComeGoAndStandStillCountEveryRecordOnce() async throws {
         // What arrives in lots is hours old: silent between them, the partitions follow the clock, so none may be late.
         let stage = try await StreamWeatherStage(total: 150_000, windowS: 60, latenessS: 604_800)
