@@ -13,22 +13,28 @@ import Foundation
     private var messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
     private let headerName: ContiguousArray<CChar>
 
-    /// Assigned and not all started; `nil` where the owner has not said yet from where to read.
-    private var starting: [Int: Int64?] = [:]
+    /// What the group has given to this member; read once the owner has said from where.
+    private var given: Set<Int> = []
     /// Revoked and not released all.
     private var revoking: Set<Int> = []
-    /// To be read again from an offset as soon as no rebalance waits for its answer: librdkafka would take it for that.
-    private var restarting: [Int: Int64] = [:]
+    private var released: Set<Int> = []
+    /// The next offset wanted of each partition that has an owner; below 0 one that the broker is to look up.
+    private var reading: [Int: Int64] = [:]
+    private var paused: Set<Int> = []
+    /// Whether all are paused until there is room.
+    private var isHeld = false
     /// What librdkafka has been given to read. It refuses a call that adds one of these or takes away any other, and would
     /// wait for its answer for ever.
     private var assigned: Set<Int> = []
-    /// The next offset wanted of each partition that is being read; `nil` until its first record is here.
-    private var reading: [Int: Int64?] = [:]
+    /// To be taken from librdkafka and, where they are to be read, given to it again.
+    ///
+    /// That is how partitions are paused too. librdkafka numbers what a partition is told before it queues it, and drops
+    /// what was overtaken, so pausing, resuming or seeking on this thread may undo the start of a partition that its main
+    /// thread gives at the same moment, and the partition stays unread (issue 5591). Assignments are all main thread's.
+    private var changing: Set<Int> = []
     /// Since when nothing came from partitions that are being read, or they were at their end.
     private var silentSince: [Int: ContinuousClock.Instant] = [:]
     private var endsDue = ContinuousClock.now
-    private var paused: Set<Int> = []
-    private var isHeld = false
     private var fullSince: ContinuousClock.Instant?
     private var closing = false
     private var wasAssigned = false
@@ -85,16 +91,15 @@ import Foundation
     func run() {
         while !closing {
             for order in mailbox.takeOrders() { obey(order) }
-            restartIfAnswered()
             mailbox.expireWaiter()
             if mailbox.isStalled(for: stallLimit) {
                 mailbox.abandon(.stalled(seconds: Int(stallLimit.components.seconds)))
                 break
             }
             if waitsForRoom() { continue }
+            change()
             let isQuiet = !poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
-            restartIfAnswered()
             refreshEnds(isQuiet: isQuiet)
         }
         context.isClosing = true
@@ -114,13 +119,12 @@ import Foundation
 
 extension ConsumerLoop {
     /// Waits while the mailbox is full. Short waits leave what librdkafka has fetched ahead in its queues; after a
-    /// second partitions are paused, which drops that, and polling goes on, so that the group keeps the member.
+    /// second everything is paused, which drops that, and polling goes on, so that the group keeps the member.
     private func waitsForRoom() -> Bool {
         if isHeld {
-            if mailbox.isHalfEmpty {
-                (isHeld, fullSince) = (false, nil)
-                setPaused(false, reading.keys.filter { !paused.contains($0) })
-            }
+            guard mailbox.isHalfEmpty else { return false }
+            (isHeld, fullSince) = (false, nil)
+            changing.formUnion(reading.keys)
             return false
         }
         // Once full it is left alone until half of it was taken: a batch at a time, both sides would wake each other.
@@ -130,22 +134,13 @@ extension ConsumerLoop {
         }
         let since = fullSince ?? .now
         fullSince = since
-        if ContinuousClock.now - since < .seconds(1) {
+        if !revoking.isEmpty || ContinuousClock.now - since < .seconds(1) {
             mailbox.waitForNews(milliseconds: Int(Self.pollMs))
             return true
         }
         isHeld = true
-        setPaused(true, Array(reading.keys))
+        changing.formUnion(assigned)
         return false
-    }
-
-    private func setPaused(_ pause: Bool, _ partitions: [Int]) {
-        guard !partitions.isEmpty else { return }
-        unsafe PartitionList.with(topic: settings.topic, partitions: partitions) { list in
-            unsafe note(
-                pause
-                    ? rd_kafka_pause_partitions(handle.raw, list) : rd_kafka_resume_partitions(handle.raw, list))
-        }
     }
 }
 
@@ -156,25 +151,20 @@ extension ConsumerLoop {
         switch order {
         case .start(let partition, let offset):
             mailbox.started(partition)
-            if starting[partition] != nil {
-                starting[partition] = .some(offset)
-                assignIfAllStarted()
-            } else if reading[partition] != nil, !revoking.contains(partition) {
-                // Its owner goes back to what it has stored. One that was lost meanwhile is nobody's business any more.
-                restarting[partition] = offset
-            }
+            // One that was lost meanwhile is nobody's business any more.
+            guard given.contains(partition) else { return }
+            reading[partition] = offset
+            changing.insert(partition)
         case .release(let partitions):
-            guard !revoking.isEmpty else { return }
-            for partition in partitions where revoking.contains(partition) { reading[partition] = nil }
-            guard revoking.allSatisfy({ reading[$0] == nil }) else { return }
-            unassign(revoking)
-            revoking = []
+            released.formUnion(revoking.intersection(partitions))
+            guard !revoking.isEmpty, released == revoking else { return }
+            giveBack(revoking)
         case .pause(let partitions):
             paused.formUnion(partitions)
-            if !isHeld { setPaused(true, partitions.filter { reading[$0] != nil }) }
+            changing.formUnion(assigned.intersection(partitions))
         case .resume(let partitions):
             paused.subtract(partitions)
-            if !isHeld { setPaused(false, partitions.filter { reading[$0] != nil }) }
+            changing.formUnion(Set(partitions).subtracting(assigned))
         case .commit(let offsets):
             unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
                 note(unsafe rd_kafka_commit(handle.raw, list, 1))
@@ -187,76 +177,55 @@ extension ConsumerLoop {
         switch rebalance {
         case .assign(let partitions):
             wasAssigned = true
-            for partition in partitions {
-                starting[partition] = .some(nil)
-                restarting[partition] = nil
-            }
-            if partitions.isEmpty { assignIfAllStarted() } else { mailbox.post(.assigned(partitions)) }
+            // It took a change that met the revocation on its way here for the answer.
+            if !revoking.isDisjoint(with: partitions) { giveBack(revoking) }
+            given.formUnion(partitions)
+            // Answered at once: a group should not have to wait for an owner.
+            assign([:])
+            if !partitions.isEmpty { mailbox.post(.assigned(partitions)) }
         case .revoke(let partitions) where partitions.isEmpty: unassign([])
         case .revoke(let partitions):
             revoking.formUnion(partitions)
-            for partition in partitions {
-                restarting[partition] = nil
-                if reading[partition] == nil { reading.updateValue(nil, forKey: partition) }
-            }
             mailbox.post(.revoked(partitions))
-            giveUpStarting(partitions)
         case .lose(let partitions):
-            let gone = revoking.union(partitions)
-            for partition in gone {
-                restarting[partition] = nil
-                reading[partition] = nil
-            }
-            revoking = []
-            unassign(gone)
+            giveBack(revoking.union(partitions))
             mailbox.forget(Set(partitions))
             mailbox.post(.lost(partitions))
-            giveUpStarting(partitions)
         }
     }
 
-    /// The others may have been waiting for these alone.
-    private func giveUpStarting(_ partitions: [Int]) {
-        for partition in partitions { starting[partition] = nil }
-        if !starting.isEmpty { assignIfAllStarted() }
+    private func giveBack(_ partitions: Set<Int>) {
+        for partition in partitions { reading[partition] = nil }
+        given.subtract(partitions)
+        changing.subtract(partitions)
+        (revoking, released) = ([], [])
+        unassign(partitions)
     }
 
-    private func assignIfAllStarted() {
-        let offsets = starting.compactMapValues { $0 }
-        guard offsets.count == starting.count else { return }
-        starting = [:]
-        assign(offsets)
-    }
-
-    /// Reads partitions on from other offsets by assigning them anew: after an error of its offset, 2.0.2 does not seek.
-    private func restartIfAnswered() {
-        guard !restarting.isEmpty, starting.isEmpty, revoking.isEmpty else { return }
-        var offsets = restarting
-        restarting = [:]
-        if !isCooperative { offsets.merge(reading.mapValues { $0 ?? -2 }) { wanted, _ in wanted } }
-        assign(offsets)
+    /// Has librdkafka read what is to be read, unless it would take that for the answer to a rebalance.
+    private func change() {
+        guard !changing.isEmpty, revoking.isEmpty else { return }
+        let wanted = isHeld ? [:] : reading.filter { !paused.contains($0.key) }
+        if isCooperative {
+            if !assigned.isDisjoint(with: changing) { unassign(changing) }
+            assign(wanted.filter { changing.contains($0.key) })
+        } else if reading.count == given.count {
+            // Every call begins all of them anew.
+            assign(wanted)
+        }
+        changing = []
     }
 
     private func assign(_ offsets: [Int: Int64]) {
-        let partitions = Set(offsets.keys)
-        if isCooperative, !assigned.isDisjoint(with: partitions) { unassign(partitions) }
-        for (partition, offset) in offsets {
-            reading[partition] = .some(offset < 0 ? nil : offset)
-            silentSince[partition] = .now
-        }
+        for partition in offsets.keys { silentSince[partition] = .now }
         unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
             if isCooperative {
                 unsafe require(rd_kafka_incremental_assign(handle.raw, list))
-                assigned.formUnion(partitions)
             } else {
                 note(unsafe rd_kafka_assign(handle.raw, list))
-                assigned = partitions
             }
         }
-        let held = offsets.keys.filter { isHeld || paused.contains($0) }
-        setPaused(true, held)
-        // A partition that was paused when it was last taken away is still paused to librdkafka.
-        setPaused(false, offsets.keys.filter { !held.contains($0) })
+        assigned = isCooperative ? assigned.union(offsets.keys) : Set(offsets.keys)
     }
 
     private func unassign(_ partitions: Set<Int>) {
@@ -318,10 +287,8 @@ extension ConsumerLoop {
             return unsafe rest = rest.dropFirst()
         }
         let partition = Int(number)
-        // Guards: a partition that is being handed over, and a record that was here before.
-        let isWanted = !revoking.contains(partition) && restarting[partition] == nil
-        let wanted = isWanted ? reading[partition] : nil
-        var next = wanted.map { $0 ?? 0 }
+        // Guards: a partition that is being handed over or read anew, and a record that was here before.
+        var next = isRead(partition) ? reading[partition] : nil
         let run = unsafe rest.prefix { one in
             guard let message = unsafe one else { return false }
             return unsafe message.pointee.partition == number && message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
@@ -340,11 +307,15 @@ extension ConsumerLoop {
         }
         unsafe rest = rest[run.endIndex...]
         guard let next, !batch.records.isEmpty else { return }
-        reading[partition] = .some(next)
+        reading[partition] = next
         silentSince[partition] = .now
         batch.pad(settings.padding)
         refreshEnd(of: partition)
         mailbox.post(.batch(batch))
+    }
+
+    private func isRead(_ partition: Int) -> Bool {
+        assigned.contains(partition) && !changing.contains(partition) && !revoking.contains(partition)
     }
 
     private static func value(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> UnsafeRawBufferPointer {
@@ -379,28 +350,23 @@ extension ConsumerLoop {
     /// - Returns: Whether the broker has answered, if it was asked.
     @discardableResult
     private func outOfRange(_ partition: Int, patienceMs: Int32 = queryMs) -> Bool {
-        guard let entry = reading[partition], !revoking.contains(partition), restarting[partition] == nil else {
-            return true
-        }
+        guard isRead(partition), let next = reading[partition] else { return true }
         var (low, high): (Int64, Int64) = (0, 0)
         let code = unsafe rd_kafka_query_watermark_offsets(
             handle.raw, settings.topic, Int32(partition), &low, &high, patienceMs)
-        let wanted = entry ?? low
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
             // Reading on at the same place asks again, for it fails in the same way if it still is not there.
             context.note(KafkaError(code))
-            restarting[partition] = entry ?? -2
+            changing.insert(partition)
             return false
         }
-        guard wanted <= high else {
-            mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: wanted, end: high))
+        guard next <= high else {
+            mailbox.fail(.ahead(topic: settings.topic, partition: partition, offset: next, end: high))
             return true
         }
-        if wanted < low {
-            reading[partition] = .some(low)
-            mailbox.post(.overtaken(partition: partition, from: wanted, to: low))
-        }
-        restarting[partition] = max(wanted, low)
+        if next >= 0, next < low { mailbox.post(.overtaken(partition: partition, from: next, to: low)) }
+        reading[partition] = max(next, low)
+        changing.insert(partition)
         return true
     }
 
@@ -422,12 +388,13 @@ extension ConsumerLoop {
     }
 
     /// Has a partition read anew from which nothing comes though its end is elsewhere or unknown. Where it lies before the
-    /// offset wanted Kafka refuses the fetch, but other brokers are silent; and after some rebalances in a row a partition was
-    /// seen to stay unread.
+    /// offset wanted Kafka refuses the fetch, but other brokers are silent.
     ///
     /// - Parameter isQuiet: Whether nothing was there to be taken: a partition's records may be behind many others'.
     private func lookAfter(_ partition: Int, end: Int64?, isQuiet: Bool) {
-        guard let entry = reading[partition], !isHeld, !paused.contains(partition), end == nil || end != entry else {
+        let next = reading[partition]
+        // Where the group has read up to is not known here, so neither is what there should be.
+        guard isRead(partition), end != next, next != KafkaConsumer.committed else {
             return silentSince[partition] = .now
         }
         guard isQuiet, let since = silentSince[partition], since + Self.longestSilence < .now else { return }

@@ -102,8 +102,8 @@ package final class KafkaConsumer: Sendable {
     /// Where the group committed to have read up to, or the beginning if it never did.
     package static let committed: Int64 = -1000
 
-    /// Reads from `offset` on, -2 for the beginning, or from `committed`; reading begins when all newly assigned partitions
-    /// were started. One that is being read already is read again from there, and nothing that was read before comes
+    /// Reads from `offset` on, -2 for the beginning, or from `committed`; with `range`, reading begins when all assigned
+    /// partitions were started. One that is being read already is read again from there, and nothing that was read before comes
     /// after this call.
     package func start(partition: Int, at offset: Int64) { mailbox.start(partition, at: offset) }
 
