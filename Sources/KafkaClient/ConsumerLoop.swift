@@ -338,18 +338,18 @@ extension ConsumerLoop {
 
     private func fault(_ code: rd_kafka_resp_err_t, partition: Int, text: String) {
         switch code {
-        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: outOfRange(partition)
+        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: verifyOffset(of: partition)
         case RD_KAFKA_RESP_ERR__FATAL: mailbox.fail(KafkaError(code, reason: text, isFatal: true))
         default: context.note(KafkaError(code, reason: text))
         }
     }
 
-    /// The offset wanted is not in the log: reads on at the oldest record if it was overtaken, and fails if it lies
-    /// ahead, because then this is not the log it came from.
+    /// Asks whether the offset wanted is in the log and has it read anew: from the oldest record if it was overtaken. Fails if
+    /// it lies ahead, because then this is not the log it came from.
     ///
     /// - Returns: Whether the broker has answered, if it was asked.
     @discardableResult
-    private func outOfRange(_ partition: Int, patienceMs: Int32 = queryMs) -> Bool {
+    private func verifyOffset(of partition: Int, patienceMs: Int32 = queryMs) -> Bool {
         guard isRead(partition), let next = reading[partition] else { return true }
         var (low, high): (Int64, Int64) = (0, 0)
         let code = unsafe rd_kafka_query_watermark_offsets(
@@ -400,6 +400,8 @@ extension ConsumerLoop {
         guard isQuiet, let since = silentSince[partition], since + Self.longestSilence < .now else { return }
         silentSince[partition] = .now
         // Where no broker answers, once is enough for all.
-        if !outOfRange(partition, patienceMs: Self.shortQueryMs) { silentSince = silentSince.mapValues { _ in .now } }
+        if !verifyOffset(of: partition, patienceMs: Self.shortQueryMs) {
+            silentSince = silentSince.mapValues { _ in .now }
+        }
     }
 }

@@ -154,9 +154,15 @@ struct StreamWeatherStage {
         return (sums, standing)
     }
 
-    /// Number and digest of a run's result rows, sketches included, by definition. Left out is when a pane fired, which
-    /// the clock decides where a partition is silent.
-    func rows(of database: String) async throws -> String {
+    /// Compares the result rows of two runs. Left out is when a pane fired, which the clock decides where a partition is
+    /// silent.
+    func expectSameRows(in one: String, and other: String) async throws {
+        let (rows, others) = (try await rows(of: one), try await rows(of: other))
+        #expect(rows == others)
+    }
+
+    /// Number and digest of a run's result rows, sketches included, by definition.
+    private func rows(of database: String) async throws -> String {
         try await sql(
             database,
             """
