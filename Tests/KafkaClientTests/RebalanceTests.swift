@@ -31,7 +31,7 @@ import Testing
             owned[number, default: []].formUnion(partitions)
         }
 
-        private mutating func obey(_ event: KafkaConsumerEvent, _ number: Int, _ member: KafkaConsumer) {
+        mutating func obey(_ event: KafkaConsumerEvent, _ number: Int, _ member: KafkaConsumer) {
             switch event {
             case .assigned(let partitions) where heldBack != nil && number == 1: heldBack?.formUnion(partitions)
             case .assigned(let partitions): start(Set(partitions), number, member)
@@ -87,6 +87,40 @@ import Testing
         #expect(owner.next == [0: 200, 1: 200, 2: 200, 3: 200])
         await first.close()
         await third.close()
+        await producer.close()
+        kafka.close()
+    }
+
+    /// While it is held back a member reads nothing; what the group takes from it moves all the same, and the rest goes on.
+    @Test(
+        .timeLimit(.minutes(2)), arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
+    func aMemberThatIsHeldBackHandsOver(assignor: KafkaConsumerSettings.Assignor) async throws {
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 4)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 50_000)
+        for number in 0..<40_000 { #expect(producer.send(number, partition: number % 4) == .queued) }
+        #expect(try await producer.deliveries(40_000).count == 40_000)
+        var settings = kafka.settings(topic: topic, assignor: assignor)
+        settings.maxWaitingBatches = 2
+        var owner = Owner()
+        let first = try KafkaConsumer(settings: settings)
+        let deadline = ContinuousClock.now + .seconds(30)
+        while owner.next.isEmpty, .now < deadline {
+            if let event = try await first.next(timeout: .milliseconds(100)) { owner.obey(event, 1, first) }
+        }
+        // Longer than a full mailbox is waited for.
+        try await Task.sleep(for: .seconds(2))
+        #expect(first.waiting.batches >= 2)
+        let second = try KafkaConsumer(settings: settings)
+        try await Task.sleep(for: .seconds(4))
+        try await owner.run([1: first, 2: second], for: .seconds(60)) { owner in
+            owner.owned[1]?.count == 2 && owner.owned[2]?.count == 2 && owner.isRead([0, 1, 2, 3], to: 10_000)
+        }
+        #expect(owner.owned[1]?.count == 2)
+        #expect(owner.owned[2]?.count == 2)
+        #expect(owner.next == [0: 10_000, 1: 10_000, 2: 10_000, 3: 10_000])
+        await first.close()
+        await second.close()
         await producer.close()
         kafka.close()
     }
