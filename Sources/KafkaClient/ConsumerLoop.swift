@@ -208,7 +208,8 @@ extension ConsumerLoop {
         let wanted = isHeld ? [:] : reading.filter { !paused.contains($0.key) }
         if isCooperative {
             if !assigned.isDisjoint(with: changing) { unassign(changing) }
-            assign(wanted.filter { changing.contains($0.key) })
+            let added = wanted.filter { changing.contains($0.key) }
+            if !added.isEmpty { assign(added) }
         } else if reading.count == given.count {
             // Every call begins all of them anew.
             assign(wanted)

@@ -190,6 +190,41 @@ import Testing
         kafka.close()
     }
 
+    /// Where a group has read up to is not known to a member from which nothing comes. It must not take that for a partition
+    /// that stands still, which it reads again after ten seconds.
+    @Test(.timeLimit(.minutes(1)))
+    func whatTheGroupHasCommittedIsNotReadAgain() async throws {
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 1)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 100)
+        for number in 0..<10 { #expect(producer.send(number, partition: 0) == .queued) }
+        let first = try KafkaConsumer(settings: kafka.settings(topic: topic))
+        #expect(try await first.collect(10)[0]?.count == 10)
+        first.commit([0: 10])
+        await first.close()
+
+        let second = try KafkaConsumer(settings: kafka.settings(topic: topic))
+        var numbers: [Int] = []
+        var assigned: ContinuousClock.Instant?
+        let deadline = ContinuousClock.now + .seconds(45)
+        while numbers.isEmpty, .now < deadline {
+            switch try await second.next(timeout: .milliseconds(200)) {
+            case .assigned:
+                second.start(partition: 0, at: KafkaConsumer.committed)
+                assigned = .now
+            case .batch(let batch): numbers += ReadNumber.all(of: batch).map(\.number)
+            default: break
+            }
+            guard let since = assigned, since + .seconds(13) < .now else { continue }
+            assigned = nil
+            #expect(producer.send(10, partition: 0) == .queued)
+        }
+        #expect(numbers == [10])
+        await second.close()
+        await producer.close()
+        kafka.close()
+    }
+
     @Test(.timeLimit(.minutes(1)))
     func refusesToReadOnFromAnOffsetThatTheTopicDoesNotReach() async throws {
         let kafka = try TestKafka()

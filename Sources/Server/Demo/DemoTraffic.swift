@@ -33,6 +33,7 @@ struct DemoTraffic: Service {
             "  gateway   \(gateway)/v1   (model \"\(scenario.route.name)\", key in \(assembly.settings.dataFolder)/demo.key)"
         )
         say("  decisions \(api)/api/v1/decisions   metrics \(api)/metrics")
+        say("  database  \(assembly.settings.state.url)   (for commands that take --config: state.postgres.url)")
         var generator = SystemRandomNumberGenerator()
         var options = ReplayOptions(gateway: gateway, key: key, route: scenario.route.name.description)
         options.seed = generator.next()
