@@ -99,16 +99,16 @@ package struct KafkaCollector: Service {
                     "Exports were dropped from the topic before they were read",
                     metadata: ["partition": "\(partition)", "from": "\(from)", "to": "\(to)"])
             case .batch(let batch):
-                waiting += try await take(batch)
+                // Before the commit, so that a kill behind it takes none that the store would have taken.
+                waiting = await store(waiting + (try await take(batch)))
                 try await patiently { () async throws(SpanIngest.Refusal) in try await ingest.settle() }
                 if let last = batch.records.last {
                     next[batch.partition] = last.offset + 1
                     consumer.commit([batch.partition: last.offset + 1])
                 }
                 onProgress()
-            case nil: break
+            case nil: waiting = await store(waiting)
             }
-            waiting = await store(waiting)
             ingest.note(lag: Self.lag(consumer.endOffsets(), next))
         }
     }

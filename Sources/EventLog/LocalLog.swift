@@ -190,7 +190,7 @@ extension LocalLog {
             let closing = waitForWork(failing: failing)
             applyTrims()
             if Self.now() >= expireAt {
-                expire()
+                expire(writtenBefore: Self.now() - settings.retentionMs)
                 expireAt = Self.now() + expiryMs
             }
             if unwritten.isEmpty { unwritten = batcher.rows(for: takeQueued(), at: Self.now()) }
@@ -258,6 +258,8 @@ extension LocalLog {
             return true
         } catch {
             note(error, first: !wasFailing)
+            // What is kept for replays makes room before anything is lost.
+            if LocalLogFault.isFullDisk(error) { expire(writtenBefore: .max) }
             for waiter in shared.withLock({ $0.takeWaiters(written: .max) }) { waiter.resume(returning: false) }
             return false
         }
@@ -266,10 +268,10 @@ extension LocalLog {
     private var expiryMs: Int64 { min(max(settings.retentionMs / 10, 100), Self.longestExpiryMs) }
 
     /// Lets go what the stream has stored and nobody is expected to replay any more.
-    private func expire() {
+    private func expire(writtenBefore cutoff: Int64) {
         do {
             let done = shared.withLock { $0.doneBefore }
-            let expired = try store.expire(writtenBefore: Self.now() - settings.retentionMs, doneBefore: done)
+            let expired = try store.expire(writtenBefore: cutoff, doneBefore: done)
             shared.withLock { $0.account(for: expired) }
         } catch {
             note(error, first: true)

@@ -1,4 +1,5 @@
 import Core
+import GRDB
 
 /// What can be wrong with a local log's file, before it is put in words for a person.
 enum LocalLogFault: Error {
@@ -26,6 +27,8 @@ enum LocalLogFault: Error {
                 remedy: "Move the file away and start again; what it still held is lost.")
         }
     }
+
+    static func isFullDisk(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_FULL }
 
     /// Puts any error of opening or reading the file in words.
     static func described(_ error: any Error, path: String) -> TrimtabError {

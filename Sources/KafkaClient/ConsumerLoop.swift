@@ -10,6 +10,8 @@ import Foundation
     private let context: ConsumerContext
     private let handle: KafkaHandle
     private let queue: OpaquePointer
+    /// Where answers to commits come in.
+    private let commits: OpaquePointer
     private var messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
     private let headerName: ContiguousArray<CChar>
 
@@ -36,6 +38,9 @@ import Foundation
     private var silentSince: [Int: ContinuousClock.Instant] = [:]
     private var endsDue = ContinuousClock.now
     private var fullSince: ContinuousClock.Instant?
+    /// Next offsets that the group is to remember once the commit on its way is answered.
+    private var uncommitted: [Int: Int64] = [:]
+    private var isCommitting = false
     private var closing = false
     private var wasAssigned = false
     private let stallLimit: Duration
@@ -74,7 +79,9 @@ import Foundation
         let code = unsafe PartitionList.with(topic: settings.topic, partitions: [-1]) { topics in
             unsafe rd_kafka_subscribe(handle.raw, topics)
         }
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let queue = unsafe rd_kafka_queue_get_consumer(handle.raw) else {
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let queue = unsafe rd_kafka_queue_get_consumer(handle.raw),
+            let commits = unsafe rd_kafka_queue_new(handle.raw)
+        else {
             unsafe rd_kafka_destroy(handle.raw)
             throw KafkaError(code)
         }
@@ -85,6 +92,7 @@ import Foundation
         self.context = context
         self.handle = handle
         unsafe self.queue = queue
+        unsafe self.commits = commits
         unsafe messages = Array(repeating: nil, count: Self.messagesPerTurn)
     }
 
@@ -96,13 +104,16 @@ import Foundation
                 mailbox.abandon(.stalled(seconds: Int(stallLimit.components.seconds)))
                 break
             }
+            commit()
             if waitsForRoom() { continue }
             change()
             let isQuiet = !poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
             refreshEnds(isQuiet: isQuiet)
         }
+        settleCommits()
         context.isClosing = true
+        unsafe rd_kafka_queue_destroy(commits)
         unsafe rd_kafka_queue_destroy(queue)
         if wasAssigned || !isCooperative {
             unsafe rd_kafka_consumer_close(handle.raw)
@@ -158,6 +169,7 @@ extension ConsumerLoop {
         case .release(let partitions):
             released.formUnion(revoking.intersection(partitions))
             guard !revoking.isEmpty, released == revoking else { return }
+            settleCommits()
             giveBack(revoking)
         case .pause(let partitions):
             paused.formUnion(partitions)
@@ -165,10 +177,7 @@ extension ConsumerLoop {
         case .resume(let partitions):
             paused.subtract(partitions)
             changing.formUnion(Set(partitions).subtracting(assigned))
-        case .commit(let offsets):
-            unsafe PartitionList.with(topic: settings.topic, offsets: offsets) { list in
-                note(unsafe rd_kafka_commit(handle.raw, list, 1))
-            }
+        case .commit(let offsets): uncommitted.merge(offsets) { $1 }
         case .close: closing = true
         }
     }
@@ -195,7 +204,7 @@ extension ConsumerLoop {
     }
 
     private func giveBack(_ partitions: Set<Int>) {
-        for partition in partitions { reading[partition] = nil }
+        for partition in partitions { (reading[partition], uncommitted[partition]) = (nil, nil) }
         given.subtract(partitions)
         changing.subtract(partitions)
         (revoking, released) = ([], [])
@@ -251,6 +260,32 @@ extension ConsumerLoop {
 
     private func note(_ code: rd_kafka_resp_err_t) {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { context.note(KafkaError(code)) }
+    }
+}
+
+// MARK: - Commits
+
+extension ConsumerLoop {
+    /// Sends what is to be committed, one commit at a time: librdkafka sends one again after a passing error, which would set
+    /// the group back behind those that were sent meanwhile.
+    private func commit(patienceMs: Int32 = 0) {
+        if isCommitting, let answer = unsafe rd_kafka_queue_poll(commits, patienceMs) {
+            note(unsafe rd_kafka_event_error(answer))
+            unsafe rd_kafka_event_destroy(answer)
+            isCommitting = false
+        }
+        guard !isCommitting, !uncommitted.isEmpty else { return }
+        unsafe PartitionList.with(topic: settings.topic, offsets: uncommitted) { list in
+            let code = unsafe rd_kafka_commit_queue(handle.raw, list, commits, nil, nil)
+            note(code)
+            isCommitting = code == RD_KAFKA_RESP_ERR_NO_ERROR
+        }
+        uncommitted = [:]
+    }
+
+    /// Waits for the commit on its way and sends the rest, before the partitions are others'.
+    private func settleCommits() {
+        for _ in 0..<2 { commit(patienceMs: Self.shortQueryMs) }
     }
 }
 

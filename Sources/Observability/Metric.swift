@@ -45,6 +45,7 @@ package enum Metric: String, CaseIterable, Sendable {
     // MARK: Stream
     case streamRecords = "trimtab_stream_records_total"
     case streamDuplicates = "trimtab_stream_duplicate_records_total"
+    case streamLost = "trimtab_stream_lost_records_total"
     case streamLate = "trimtab_stream_late_records_total"
     case streamPaused = "trimtab_stream_paused_partitions"
     case streamDeadLetters = "trimtab_stream_dead_letters_total"

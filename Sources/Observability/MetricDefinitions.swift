@@ -68,6 +68,7 @@ extension Metric {
             counter("records", [], "Payloads of the topic that were no exports and could not be kept as dead letters.")
         case .streamRecords: counter("records", [.kind], "Records folded into windows.")
         case .streamDuplicates: counter("records", [], "Records dropped because their number was seen before.")
+        case .streamLost: counter("records", [], "Records that the log's bound took before they were read.")
         case .streamLate: counter("records", [.window], "Records too late for the windows of a definition.")
         case .streamPaused: gauge("partitions", [], "Partitions held back because they ran ahead of the others.")
         case .streamDeadLetters: counter("records", [.reason], "Records put aside as dead letters, late ones included.")

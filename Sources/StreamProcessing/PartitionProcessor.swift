@@ -59,7 +59,7 @@ package final class PartitionProcessor {
             leftovers.results.append(
                 WindowResult(
                     window: held.window, key: held.key, partition: state.partition, pane: held.pane,
-                    closesAt: held.window.end, aggregate: held.aggregate))
+                    closesAt: held.window.end, discarding: held.isDiscarding, aggregate: held.aggregate))
         }
         leftovers.sort()
         return leftovers

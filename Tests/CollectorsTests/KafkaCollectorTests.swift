@@ -47,6 +47,8 @@ import Testing
         }
     }
 
+    private static func stored(_ stage: Stage) -> Int { stage.ingest.statistics.exports[.kafka]?[.stored] ?? 0 }
+
     private func send(_ payloads: [(partition: Int, header: String, value: [UInt8])], _ kafka: MockKafka) async throws {
         let producer = try KafkaProducer(topic: Self.topic, properties: kafka.properties, maxInFlight: 1_000)
         for (index, payload) in payloads.enumerated() {
@@ -96,6 +98,74 @@ import Testing
         let second = try Stage()
         #expect(try await run(second, kafka, letters) { second.ingest.statistics.exports[.kafka]?[.stored] == 1 })
         // Had nothing been committed, the first five would have come again.
+        #expect(second.ingest.statistics.spans[.kafka]?[.accepted] == 1)
+        await second.log.close()
+        await stage.log.close()
+    }
+
+    /// A commit that fails is covered by the next one; what none has covered is read again, and dropped as known.
+    @Test(.timeLimit(.minutes(2))) func commitsThatFailLoseAndDoubleNothing() async throws {
+        let kafka = try MockKafka()
+        defer { kafka.close() }
+        kafka.createTopic(Self.topic, partitions: 1)
+        let stage = try Stage()
+        let letters = Letters()
+        // Of six commits the fourth is taken. After REBALANCE_IN_PROGRESS and GROUP_AUTHORIZATION_FAILED the client
+        // does not try again.
+        kafka.fail(.offsetCommit, with: [27, 30, 27, 0, 30, 27])
+        async let reading = run(stage, kafka, letters) { Self.stored(stage) == 6 }
+        for number in 1...6 {
+            // One after the other, so that each is a batch and has a commit of its own.
+            try await send([(0, "", SpanExport(spans: [.chat(UInt64(number))]).protobuf)], kafka)
+            #expect(try await eventually(within: 40) { Self.stored(stage) == number })
+        }
+        let isRead = try await reading
+        #expect(isRead)
+        #expect(stage.ingest.statistics.spans[.kafka] == [.accepted: 6, .duplicate: 0, .rejected: 0, .ignored: 0])
+
+        // After COORDINATOR_LOAD_IN_PROGRESS and NOT_COORDINATOR it does, even while it closes.
+        kafka.fail(.offsetCommit, with: [14, 16])
+        #expect(try await run(stage, kafka, letters) { Self.stored(stage) == 8 })
+        #expect(stage.ingest.statistics.spans[.kafka] == [.accepted: 6, .duplicate: 2, .rejected: 0, .ignored: 0])
+        let records = try await stage.records()
+        #expect(Set(records.map(\.id)).count == 6 && records.count == 6)
+
+        // A second process knows none of these, and would have counted what was not committed.
+        try await send([(0, "", SpanExport(spans: [.chat(7)]).protobuf)], kafka)
+        let second = try Stage()
+        #expect(try await run(second, kafka, letters) { Self.stored(second) == 1 })
+        #expect(second.ingest.statistics.spans[.kafka]?[.accepted] == 1)
+        await second.log.close()
+        await stage.log.close()
+    }
+
+    /// After COORDINATOR_LOAD_IN_PROGRESS the client sends the first commit again a little later, behind which the group would be
+    /// if the others were not kept back meanwhile.
+    @Test(.timeLimit(.minutes(2))) func aCommitThatIsSentAgainSetsTheGroupBackBehindNoOther() async throws {
+        let kafka = try MockKafka()
+        defer { kafka.close() }
+        kafka.createTopic(Self.topic, partitions: 1)
+        let stage = try Stage()
+        let letters = Letters()
+        try await send([(0, "", SpanExport(spans: [.chat(1)]).protobuf)], kafka)
+        let producer = try KafkaProducer(topic: Self.topic, properties: kafka.properties, maxInFlight: 10)
+        async let reading = run(stage, kafka, letters) { Self.stored(stage) == 5 }
+        #expect(try await eventually(within: 40) { Self.stored(stage) == 1 })
+        kafka.fail(.offsetCommit, with: [14])
+        for number in 2...5 as ClosedRange<UInt64> {
+            let payload = SpanExport(spans: [.chat(number)]).protobuf
+            let outcome = producer.produce(
+                partition: 0, key: "", header: ("content-type", ""), value: payload[...], id: number)
+            #expect(outcome == .queued)
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        let isRead = try await reading
+        #expect(isRead)
+        await producer.close()
+
+        try await send([(0, "", SpanExport(spans: [.chat(6)]).protobuf)], kafka)
+        let second = try Stage()
+        #expect(try await run(second, kafka, letters) { Self.stored(second) > 0 })
         #expect(second.ingest.statistics.spans[.kafka]?[.accepted] == 1)
         await second.log.close()
         await stage.log.close()

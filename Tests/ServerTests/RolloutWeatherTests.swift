@@ -213,9 +213,6 @@ extension ServiceProcess {
 
     /// The epoch that the gateway serves.
     fileprivate func servedEpoch() async throws -> Int? {
-        let name = "trimtab_gateway_routing_table_epoch "
-        let text = try await Shell.run("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port + 50)/metrics"])
-        return text.split(separator: "\n").first { $0.hasPrefix(name) }.flatMap { Double($0.dropFirst(name.count)) }
-            .map { Int($0) }
+        try await metric("trimtab_gateway_routing_table_epoch").map { Int($0) }
     }
 }

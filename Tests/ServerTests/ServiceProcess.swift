@@ -95,6 +95,13 @@ final class ServiceProcess {
 
     func items(_ path: String) async throws -> [[String: Any]]? { try await get(path)?["items"] as? [[String: Any]] }
 
+    /// The value of a sample, written as `name{label="value"}`; `nil` while there is none.
+    func metric(_ sample: String) async throws -> Double? {
+        let text = try await Shell.run("/usr/bin/curl", ["-s", "-m", "5", "http://127.0.0.1:\(port + 50)/metrics"])
+        return text.split(separator: "\n").first { $0.hasPrefix(sample + " ") }
+            .flatMap { Double($0.dropFirst(sample.count + 1)) }
+    }
+
     /// What a file of the data folder holds.
     func secret(_ file: String) -> String? {
         (try? String(contentsOfFile: "\(folder)/\(file)", encoding: .utf8))?

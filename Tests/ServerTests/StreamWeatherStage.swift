@@ -2,6 +2,7 @@ import Core
 import EventLog
 import Foundation
 import PostgresClient
+import StreamProcessing
 import Telemetry
 import TestSupport
 import Testing
@@ -105,10 +106,32 @@ struct StreamWeatherStage {
         try await Shell.sql(cluster.url(database: database), query)
     }
 
+    /// Writes records to the local log's file, which no process may have open.
+    func append(_ numbers: ClosedRange<UInt64>) async throws {
+        let log = try LocalLog(settings: LocalLogSettings(path: "\(folder)/events.sqlite", gatewayID: "weather"))
+        for number in numbers {
+            while log.statistics.queued > 30_000 { try await Task.sleep(for: .milliseconds(1)) }
+            log.append(records.event(number))
+        }
+        await log.close()
+        #expect(log.statistics.written == Int64(numbers.count))
+    }
+
+    /// How many records are read and stored; `nil` while the database is away.
+    private func stored(in database: String) async throws -> UInt64? {
+        UInt64(try await sql(database, "SELECT coalesce(sum(next_offset), 0)::bigint FROM stream_partitions"))
+    }
+
     /// Whether this share of the records is read and stored.
     func isRead(_ database: String, share: Double) async throws -> Bool {
-        let read = try await sql(database, "SELECT sum(next_offset)::bigint FROM stream_partitions")
-        return Double(read) ?? 0 >= share * Double(records.total)
+        Double(try await stored(in: database) ?? 0) >= share * Double(records.total)
+    }
+
+    /// Expects that some of the first records wait to be read, and not only to be stored: a worker stores after 100,000
+    /// at the latest.
+    func expectUnread(ofFirst written: UInt64, in database: String) async throws {
+        let done = try #require(try await stored(in: database))
+        #expect(done + UInt64(PartitionOwnership.Settings().unstoredEvents) < written)
     }
 
     /// The partitions that a worker was the last to claim.
@@ -173,86 +196,5 @@ struct StreamWeatherStage {
                 FROM window_results) r
             GROUP BY 1 ORDER BY 1
             """)
-    }
-}
-
-/// A topic on three mock brokers, fed through a gateway's log and shipper.
-final class StreamWeatherTopic {
-    let mock: MockKafka
-    private let stage: StreamWeatherStage
-    private let partitions: Int
-    private let log: LocalLog
-    private let shipper: Shipper
-    private let shipping: Task<Void, any Error>
-    private var sent: UInt64 = 0
-    private var bytes: [Int]
-
-    private static let topic = KafkaLogSettings.defaultTopic
-
-    init(_ stage: StreamWeatherStage, partitions: Int) throws {
-        self.stage = stage
-        self.partitions = partitions
-        bytes = Array(repeating: 0, count: partitions)
-        mock = try MockKafka(brokers: 3)
-        mock.createTopic(Self.topic, partitions: Int32(partitions))
-        var settings = LocalLogSettings(
-            path: "\(stage.folder)/events.sqlite", gatewayID: "weather", partitions: partitions)
-        settings.queueLimit = Int(stage.records.total)
-        log = try LocalLog(settings: settings)
-        // With more requests on their way the mock loses records it has acknowledged: it checks no sequence, so it takes one
-        // after it has failed the one before, and the client believes that it has both.
-        let oneAtATime = ["max.in.flight.requests.per.connection": "1"]
-        var target = KafkaLogSettings(properties: mock.groupProperties.merging(oneAtATime) { $1 })
-        target.partitions = partitions
-        let shipper = try Shipper(log: log, settings: target)
-        self.shipper = shipper
-        shipping = Task { try await shipper.run() }
-    }
-
-    /// Each run is a consumer group, whose coordinator stays: the mock ends the process on some ways of joining again.
-    func settings(_ run: String) async throws -> String {
-        mock.coordinate(group: run, on: 1)
-        let properties = mock.groupProperties.map { "\"\($0)\": \"\($1)\"" }.joined(separator: ", ")
-        let kafka = "{group: \(run), properties: {\(properties)}}"
-        return try await stage.settings(
-            run, eventLog: "{kind: kafka, topic: \(Self.topic), partitions: \(partitions), kafka: \(kafka)}")
-    }
-
-    func worker(_ number: Int, _ file: String) throws -> ServiceProcess {
-        let folder = "\(stage.folder)/\(number)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        return try ServiceProcess(
-            ["serve", "--roles", "stream", "--config", file, "--set", "gateway.id=worker-\(number)"], folder: folder,
-            port: 18_580 + number)
-    }
-
-    func send(upTo last: UInt64) {
-        while sent < last {
-            sent += 1
-            let event = stage.records.event(sent)
-            var json: [UInt8] = []
-            EventEncoder.encode(event, into: &json)
-            bytes[event.bucketID.partition(of: partitions)] += json.count
-            log.append(event)
-        }
-    }
-
-    func moveLeaders() {
-        for partition in 0..<20 as Range<Int32> {
-            mock.moveLeader(of: partition, in: Self.topic, to: 1 + partition % 3)
-        }
-    }
-
-    /// Waits until the brokers have every record, and keep it: a mock drops what exceeds 5 MiB a partition.
-    func isDelivered() async throws -> Bool {
-        #expect(bytes.allSatisfy { $0 > 0 && $0 < 4 << 20 })
-        return try await eventually(within: 60) { self.shipper.status.acknowledged == Int64(self.stage.records.total) }
-    }
-
-    func close() async throws {
-        shipping.cancel()
-        try? await shipping.value
-        await log.close()
-        mock.close()
     }
 }

@@ -101,6 +101,21 @@ import Testing
         #expect(await store.counts == expected)
     }
 
+    @Test("What the log's bound took before it was read is counted, and reading goes on")
+    func loss() async throws {
+        let log = Self.log(seed: 5, partitions: 1, requests: 1_000)
+        let reader = MemoryReader(log, assigned: [0], seed: 5)
+        let store = MemoryStreamStore(seed: 5)
+        let worker = Self.worker(reader, store)
+        let running = Task { try await worker.run() }
+        await reader.send(.gap(partition: 0, from: 7, to: 10))
+        let expected = Self.expected(log)
+        try await Self.poll { await store.counts == expected }
+        try await Self.poll { worker.statistics.lost == 3 }
+        worker.stop()
+        try await running.value
+    }
+
     @Test("Stopping stores what was read, and a second start goes on from there")
     func restart() async throws {
         let log = Self.log(seed: 4, partitions: 1, requests: 2_000)

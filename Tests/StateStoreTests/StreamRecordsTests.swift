@@ -112,4 +112,30 @@ struct StreamRecordsTests {
         #expect(found[3].allSatisfy { $0.aggregate.requests == 1 })
         #expect(found[4].allSatisfy { $0.aggregate.requests == 6 && $0.window.end == Self.hour + 3_600_000 })
     }
+
+    @Test func allThatADefinitionAddsUpIsMergedOverPartitions() async throws {
+        let stores = try await both(DeclaredTraffic.checkpoints().map { (job: "main", $0) })
+        let range = Make.start..<Make.start + 60_000
+        for store in stores {
+            let found = try await store.declaredWindows(DeclaredWindowQuery(DeclaredTraffic.window, range: range))
+            #expect(found.map(\.key.modelKey) == ["openai/large", "openai/small"])
+            let small = try #require(found.last)
+            let sums = small.aggregate
+            #expect(small.isFinal && sums.requests == 8 && sums.failures == 3 && sums.unknownCost == 3)
+            #expect(sums.errors == [.timeoutTotal: 2, .overloaded: 1])
+            #expect(sums.signals == [.abandoned: 1, .unattended: 2])
+            #expect(sums[.cost].moments == Moments(n: 5, sum: 10_000, sumOfSquares: 36_000_000))
+            #expect(sums[.latency].moments == Moments(n: 4, sum: 800, sumOfSquares: 178_000))
+            #expect(sums[.cost].moments.variance == 4_000_000 && sums[.latency].moments.variance == 6_000)
+            #expect(sums[.latency].minimum == 110 && sums[.latency].maximum == 290)
+            #expect(sums[.latency].sketch.count == 4 && sums[.cost].sketch.count == 0)
+            #expect(sums.distinct.map { $0.estimate.rounded() } == [3, 2])
+            let top = [
+                SpaceSaving.Counter(item: "a", count: 4, error: 0), SpaceSaving.Counter(item: "b", count: 2, error: 1),
+            ]
+            #expect(sums.top.map { $0.top(10) } == [top])
+            let quality = Moments(n: 2, sum: 1.5, sumOfSquares: 1.25)
+            #expect(small.feedback == ["quality": quality, "helpful": Moments(n: 1, sum: 1, sumOfSquares: 1)])
+        }
+    }
 }

@@ -143,4 +143,73 @@ import Testing
         let counts = windows.drain().results.map { "\($0.key.route) \($0.aggregate.requests)" }
         #expect(counts == ["(other) 5000", "r0 5000", "r1 5000", "r2 5000"])
     }
+
+    /// No two of its values are alike.
+    private static var telling: RequestRecord {
+        var record = RequestRecord(
+            id: Make.id(0), at: 5, startedAt: 4, route: "support", outcome: .complete, status: 200, totalMs: 1)
+        (record.provider, record.model, record.target) = ("openai", "large", "openai/large-eu")
+        (record.key, record.project, record.credential, record.variant) = ("web", "shop", "paid", "short")
+        (record.session, record.user) = ("s1", "u1")
+        record.tags = ["domain": "billing", "team": "red"]
+        (record.policy, record.step, record.arm) = (7, 3, .explore)
+        record.tokens = TokenUsage(input: 300, output: 70_000)
+        record.prompt = RequestRecord.Prompt()
+        record.prompt?.chars = 20_000
+        return record
+    }
+
+    private static func key(
+        route: String = "", model: String = "", arm: Arm = .stable, policy: Int = 0, others: [String] = []
+    ) -> WindowKey {
+        WindowKey(window: "w", route: route, modelKey: model, arm: arm, policy: policy, others: others)
+    }
+
+    private static let ofOneDimension: [(WindowDimension, WindowKey)] = [
+        (.route, key(route: "support")), (.model, key(model: "openai/large")), (.arm, key(arm: .explore)),
+        (.policy, key(policy: 7)), (.provider, key(others: ["openai"])), (.credential, key(others: ["paid"])),
+        (.key, key(others: ["web"])), (.project, key(others: ["shop"])), (.variant, key(others: ["short"])),
+        (.domain, key(others: ["billing"])), (.session, key(others: ["s1"])), (.size, key(others: ["256_1k"])),
+    ]
+
+    /// The keys of what a request that came twice counted in: the second time its key is known.
+    private func resultKeys(_ dimensions: [WindowDimension], of record: RequestRecord) -> [WindowKey] {
+        let definition = WindowDefinition(
+            name: "w", key: dimensions, assigner: .tumbling(size: 1_000), latenessMs: 0,
+            aggregates: AggregateSelection(measures: []))
+        let windows = definition.makeOperator(partition: 0)
+        for _ in 0...1 { #expect(windows.add(record, now: 0) == .counted) }
+        windows.advance(to: .max)
+        return windows.drain().results.map(\.key)
+    }
+
+    @Test("Each dimension says its own value of a request, and nothing else", arguments: ofOneDimension)
+    func dimension(dimension: WindowDimension, expected: WindowKey) {
+        #expect(resultKeys([dimension], of: Self.telling) == [expected])
+    }
+
+    @Test("Values stand in the order of the definition's dimensions, of which none is left out")
+    func order() throws {
+        #expect(Set(Self.ofOneDimension.map(\.0)) == Set(WindowDimension.allCases))
+        let cases: [(dimensions: [WindowDimension], values: [String])] = [
+            ([.session, .policy, .project, .route, .domain, .key], ["s1", "7", "shop", "support", "billing", "web"]),
+            (
+                [.size, .variant, .arm, .credential, .model, .provider],
+                ["256_1k", "short", "explore", "paid", "openai/large", "openai"]
+            ),
+        ]
+        for one in cases {
+            let definition = WindowDefinition(name: "w", key: one.dimensions, assigner: .tumbling(size: 1_000))
+            let key = try #require(resultKeys(one.dimensions, of: Self.telling).first)
+            #expect(key.values(definition).map(\.dimension) == one.dimensions)
+            #expect(key.values(definition).map(\.value) == one.values)
+        }
+    }
+
+    @Test("The gateway's guess of a prompt's kind goes before the client's tag")
+    func domain() {
+        var record = Self.telling
+        record.prompt?.domain = "code"
+        #expect(resultKeys([.domain], of: record) == [Self.key(others: ["code"])])
+    }
 }

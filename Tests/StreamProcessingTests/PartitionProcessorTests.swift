@@ -102,6 +102,19 @@ import Testing
         #expect(processor.checkpoint().results.map(\.aggregate.requests) == [1])
     }
 
+    @Test("A partition that never had an event does not keep the results of all others from being final")
+    func empty() {
+        let processor = PartitionProcessor(partition: 0, settings: Make.settings { $0.idleMs = 500 })
+        processor.advance(now: Make.start)
+        processor.advance(now: Make.start + 499)
+        #expect(processor.checkpoint().state.watermark == nil)
+        processor.advance(now: Make.start + 500, isDrained: false)
+        #expect(processor.isIdle && processor.checkpoint().state.watermark == nil)
+        processor.advance(now: Make.start + 501)
+        #expect(processor.checkpoint().state.watermark == Make.start + 500)
+        #expect(processor.checkpoint().state.largestTimestamp == nil)
+    }
+
     @Test("A partition whose end nobody knows yet holds no other back, and its time stands still")
     func unknownEnd() throws {
         var ownership = PartitionOwnership(Make.settings { $0.idleMs = 500 })

@@ -13,7 +13,7 @@ package final class MockKafka: Sendable {
     }
 
     /// Request kinds that can be made to fail (the protocol's ApiKeys).
-    package enum Request: Int16, Sendable { case produce = 0, fetch = 1, metadata = 3, joinGroup = 11, heartbeat = 12 }
+    package enum Request: Int16, Sendable { case produce = 0, fetch = 1, metadata = 3, offsetCommit = 8 }
 
     private let cluster: Mutex<Cluster?>
     package let bootstrapServers: String
@@ -57,7 +57,7 @@ package final class MockKafka: Sendable {
     package func setDown(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_down($0.cluster, broker) } }
     package func setUp(broker: Int32 = 1) { with { rd_kafka_mock_broker_set_up($0.cluster, broker) } }
 
-    /// The next requests of this kind are answered with these error codes.
+    /// The next requests of this kind are answered with these error codes; 0 lets one pass.
     package func fail(_ request: Request, with codes: [Int32]) {
         let codes = codes.map { rd_kafka_resp_err_t($0) }
         with { rd_kafka_mock_push_request_errors_array($0.cluster, request.rawValue, codes.count, codes) }

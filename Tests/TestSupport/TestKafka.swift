@@ -23,12 +23,14 @@ package final class TestKafka: Sendable {
         ]) { $1 }
     }
     package var bootstrapServers: String { properties["bootstrap.servers"] ?? "" }
-    private let mock: MockKafka?
+    /// What injects faults; `nil` for a cluster given from outside.
+    package let mock: MockKafka?
     private let topics = Mutex<[String]>([])
 
-    package init() throws {
+    /// - Parameter brokers: of the mock.
+    package init(brokers: Int32 = 1) throws {
         guard let address = Self.address else {
-            let mock = try MockKafka()
+            let mock = try MockKafka(brokers: brokers)
             (self.mock, properties) = (mock, mock.properties)
             return
         }

@@ -84,7 +84,7 @@ private struct DeclaredView: Encodable {
     let key: [String: String]
     let requests, failures, unknownCost: Int64
     let measures: [String: MeasureView]
-    let errors: [String: Int64]
+    let errors, signals: [String: Int64]
     let distinct: [String: Double]
     let top: [String: [TopView]]
     let feedback: [String: FeedbackView]
@@ -101,6 +101,7 @@ private struct DeclaredView: Encodable {
             }
         ) { $1 }
         errors = Dictionary(aggregate.errors.map { ($0.key.rawValue, $0.value) }) { $1 }
+        signals = Dictionary(aggregate.signals.map { ($0.key.rawValue, $0.value) }) { $1 }
         distinct = Dictionary(
             zip(definition.aggregates.distinct, aggregate.distinct).map { ($0.rawValue, $1.estimate.rounded()) }
         ) { $1 }
@@ -113,7 +114,7 @@ private struct DeclaredView: Encodable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case start, end, kind, final, key, requests, failures, measures, errors, distinct, top, feedback
+        case start, end, kind, final, key, requests, failures, measures, errors, signals, distinct, top, feedback
         case unknownCost = "unknown_cost"
     }
 }
@@ -150,7 +151,7 @@ private struct TopView: Encodable {
 private struct FeedbackView: Encodable {
     let n: Int64
     let mean: Double?
-    /// Judgements for each request.
+    /// Judgements for each request; above 1 where requests got several of this name.
     let joinRate: Double?
 
     init(_ moments: Moments, of requests: Int64) {

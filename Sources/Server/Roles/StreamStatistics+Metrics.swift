@@ -7,6 +7,7 @@ extension StreamStatistics {
         var samples = [
             MetricSample(.streamRecords, Double(counts.requests), [.kind: "request"]),
             MetricSample(.streamDuplicates, Double(counts.duplicates)),
+            MetricSample(.streamLost, Double(lost)),
             MetricSample(.streamPaused, Double(paused)),
             MetricSample(.streamOpenWindows, Double(partitions.values.reduce(0) { $0 + $1.openWindows })),
             MetricSample(.streamCheckpoints, Double(checkpoints), [.result: "stored"]),

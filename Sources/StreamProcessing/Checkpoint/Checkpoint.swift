@@ -30,6 +30,9 @@ package struct OpenWindow: Sendable, Equatable {
     }
 
     package var id: WindowID { WindowID(window: window, key: key) }
+
+    /// Whether it has been shown and holds only what is new since.
+    var isDiscarding: Bool { pane > 0 && !emitted }
 }
 
 /// An event that could not be counted, kept with the reason; offsets go on.

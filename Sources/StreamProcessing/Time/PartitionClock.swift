@@ -1,7 +1,7 @@
 /// Event time of one partition: the watermark is the largest timestamp less the bound less 1, and never goes back.
 ///
 /// Source of the rule: Akidau et al., "The Dataflow Model", VLDB 2015, as bounded out-of-orderness. Two rules use the
-/// clock: an event ahead of it counts as `now`, and a silent partition follows it so that its last window closes.
+/// clock: an event ahead of it counts as `now`, and a silent partition follows it so that the last window closes.
 package struct PartitionClock: Sendable {
     private let boundMs: Int64
     private let idleMs: Int64
@@ -45,8 +45,8 @@ package struct PartitionClock: Sendable {
         }
         guard now.subtractingSaturating(last) >= idleMs else { return }
         isIdle = true
-        // A partition that never had an event has nothing to close.
-        if isDrained, followsClock, largest != nil { raise(to: now) }
+        // One that never had an event too: its time is in what is said of the whole.
+        if isDrained, followsClock { raise(to: now) }
     }
 
     private mutating func raise(to timestamp: Int64) {

@@ -9,13 +9,14 @@ import Testing
 @Suite struct ModelTests {
     private struct Outcome {
         var met: Set<ModelPoint>
+        var records: Int
         var problems: [String]
     }
 
     /// `TRIMTAB_HISTORY=7` repeats one and prints it; `TRIMTAB_HISTORIES=100000` runs more than usual.
     private static let environment = ProcessInfo.processInfo.environment
     private static let single = environment["TRIMTAB_HISTORY"].flatMap(UInt64.init)
-    private static let count = environment["TRIMTAB_HISTORIES"].flatMap(UInt64.init) ?? 2_000
+    private static let count = environment["TRIMTAB_HISTORIES"].flatMap(UInt64.init) ?? 11_200
 
     @Test("Whatever happens to workers, store and log, every window counts every record once")
     func histories() async {
@@ -30,6 +31,7 @@ import Testing
         let problems = outcomes.flatMap(\.problems)
         #expect(problems.isEmpty, "\(problems.prefix(5).joined(separator: "\n"))")
         guard Self.single == nil else { return }
+        #expect(Self.environment["TRIMTAB_HISTORIES"] != nil || outcomes.reduce(0) { $0 + $1.records } > 1_000_000)
         let missed = ModelPoint.all.subtracting(outcomes.flatMap(\.met))
         #expect(missed.isEmpty, "never met: \(missed.map(\.description).sorted())")
     }
@@ -42,7 +44,10 @@ import Testing
     private static func history(seed: UInt64) -> Outcome {
         let world = ModelWorld(seed: seed)
         if single != nil { world.trace = { print($0) } }
-        guard world.run() else { return Outcome(met: world.met, problems: ["seed \(seed): did not come to its end"]) }
+        let records = world.log.records.reduce(0) { $0 + $1.count }
+        guard world.run() else {
+            return Outcome(met: world.met, records: records, problems: ["seed \(seed): did not come to its end"])
+        }
         let undisturbed = world.undisturbed()
         let problems = world.store.enumerated().flatMap { partition, store in
             let records = world.readable(partition)
@@ -51,7 +56,7 @@ import Testing
                 + differences(store, undisturbed[partition], without: repeats)
         }
         return Outcome(
-            met: world.met,
+            met: world.met, records: records,
             problems: problems.map { "seed \(seed): \($0.prefix(600)); repeat it with TRIMTAB_HISTORY=\(seed)" })
     }
 
