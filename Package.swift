@@ -113,7 +113,7 @@ let package = Package(
             swiftSettings: rules),
         .executableTarget(
             name: "trimtab-bench",
-            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "KafkaClient", "BlockingExecutors", "Server", "TestSupport", "RolloutComparison"],
+            dependencies: ["Core", "Statistics", "Telemetry", "StreamProcessing", "EventLog", "Policy", "Analysis", "Decisions", "Rollouts", "ControlLoop", "Simulation", "StateStore", "PostgresClient", "CKafka", "KafkaClient", "BlockingExecutors", "Server", "TestSupport", "RolloutComparison"],
             path: "Tests/Benchmarks", exclude: ["Peers", "Rivals"], swiftSettings: rules),
         tests("CoreTests", ["Core"]),
         tests("StatisticsTests", ["Statistics", "Core"]),

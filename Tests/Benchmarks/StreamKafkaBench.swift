@@ -58,6 +58,7 @@ enum StreamKafkaBench: Benchmark {
         }
         return [
             Figure(name: "stream.kafka_records_per_cpu_second", value: best.rate, unit: "records/s"),
+            try alone(topic, "stream.kafka_client_alone_records_per_cpu_second"),
             Figure(name: "stream.kafka_kept_requests_share", value: best.kept, unit: "share"),
         ]
     }
@@ -112,7 +113,16 @@ enum StreamKafkaBench: Benchmark {
             print("round \(round): \(Int(rate)) reference events per CPU-second through Kafka")
             best = max(best, rate)
         }
-        return [Figure(name: "stream.kafka_reference_records_per_cpu_second", value: best, unit: "records/s")]
+        return [
+            Figure(name: "stream.kafka_reference_records_per_cpu_second", value: best, unit: "records/s"),
+            try alone(topic, "stream.kafka_client_alone_reference_records_per_cpu_second"),
+        ]
+    }
+
+    /// What no stream through this client can exceed.
+    private static func alone(_ topic: MockKafkaProcess, _ name: String) throws -> Figure {
+        let rates = try (1...rounds).map { _ in try BareKafkaClient.rate(topic, records: records) }
+        return Figure(name: name, value: rates.max() ?? 0, unit: "records/s")
     }
 
     /// The same reader, windows and store under a loop that knows this event; a checkpoint each second.

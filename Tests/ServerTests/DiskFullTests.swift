@@ -31,6 +31,12 @@ import Testing
         return try LocalLog(settings: settings)
     }
 
+    private static func close(_ log: LocalLog, _ pool: PostgresPool) async throws {
+        await log.close()
+        await pool.close()
+        try FileManager.default.removeItem(at: URL(filePath: log.settings.path).deletingLastPathComponent())
+    }
+
     private static func worker(_ log: LocalLog, _ pool: PostgresPool) throws -> StreamWorker {
         var settings = StreamWorker.Settings()
         (settings.checkpointMs, settings.retryMs, settings.longestRetryMs) = (20, 10, 20)
@@ -74,8 +80,7 @@ import Testing
         #expect(try await eventually(within: 30) { try await Self.counted(pool) == 5_000 })
         worker.stop()
         try await running.value
-        await log.close()
-        await pool.close()
+        try await Self.close(log, pool)
     }
 
     /// The log keeps what is stored for replays, and lets go of it when there is no room for what is new.
@@ -111,7 +116,6 @@ import Testing
         #expect(log.statistics.dropped[.maxBytes] == nil && log.statistics.rotated > 0)
         worker.stop()
         try await running.value
-        await log.close()
-        await pool.close()
+        try await Self.close(log, pool)
     }
 }

@@ -22,11 +22,13 @@ import Testing
         try await service.ready()
         let isKnown = try await eventually { try await Shell.sql(url, "SELECT name FROM webhooks") == "ops" }
         try #require(isKnown)
+        let position = try await Shell.sql(url, "SELECT position FROM webhooks")
         _ = try await service.command(["rollouts", "start", "chat", "--policy", "1", "--kind", "aa"])
         #expect(try await eventually { server.requests.count == 1 })
         #expect(server.requests.last?.contains(#"{"type":"rollout.started","#) == true)
 
-        // Whoever leads next goes on there.
+        // Whoever leads next goes on there. Killed before that is stored, the service would send the event once more.
+        #expect(try await eventually { try await Shell.sql(url, "SELECT position FROM webhooks") != position })
         service.kill()
         try service.start()
         try await service.ready()
