@@ -25,6 +25,7 @@ package final class KafkaLogReader: EventLogReader {
         self.settings = settings
         var client = KafkaConsumerSettings(
             topic: settings.topic, group: settings.group, properties: settings.properties)
+        client.headerFromValue = { unsafe LogEvent.Kind(written: $0)?.rawValue }
         client.padding = EventBatch.padding
         client.assignor = settings.assignor == .range ? .range : .cooperativeSticky
         do {

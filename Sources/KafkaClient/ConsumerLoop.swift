@@ -37,6 +37,7 @@ import Foundation
     /// Since when nothing came from partitions that are being read, or they were at their end.
     private var silentSince: [Int: ContinuousClock.Instant] = [:]
     private var endsDue = ContinuousClock.now
+    private var wakeDue = ContinuousClock.now
     private var fullSince: ContinuousClock.Instant?
     /// Next offsets that the group is to remember once the commit on its way is answered.
     private var uncommitted: [Int: Int64] = [:]
@@ -49,10 +50,12 @@ import Foundation
     private static let messagesPerTurn = 1_000
     private static let queryMs: Int32 = 5_000
     private static let shortQueryMs: Int32 = 1_000
+    private static let wakeMs: Int32 = 100
+    private static let latest: Int64 = -1
     private static let longestSilence = Duration.seconds(10)
     private static let endsTime = Duration.milliseconds(50)
     private static let defaults = [
-        "client.id": "trimtab", "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
+        "client.id": "trimtab", "queued.max.messages.kbytes": "16384",
         "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
         "reconnect.backoff.max.ms": "2000", "max.poll.interval.ms": "300000",
     ]
@@ -109,6 +112,7 @@ import Foundation
             change()
             let isQuiet = !poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
+            if isQuiet { wakeFetchers() }
             refreshEnds(isQuiet: isQuiet)
         }
         settleCommits()
@@ -335,8 +339,9 @@ extension ConsumerLoop {
         for place in unsafe run.indices {
             guard let message = unsafe run[place] else { continue }
             if let offset = next, unsafe message.pointee.offset >= offset {
-                unsafe batch.append(
-                    Self.value(of: message), offset: message.pointee.offset, header: header(of: message))
+                let value = unsafe Self.value(of: message)
+                let header = unsafe settings.headerFromValue(value) ?? header(of: message)
+                unsafe batch.append(value, offset: message.pointee.offset, header: header)
                 next = unsafe message.pointee.offset + 1
             }
             unsafe rd_kafka_message_destroy(message)
@@ -421,6 +426,19 @@ extension ConsumerLoop {
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { return nil }
         mailbox.setEnd(high, of: partition)
         return high
+    }
+
+    /// Has librdkafka fetch on. Its thread that found its queues full looks at them again when it has something to send, or
+    /// after a second; so it is asked where the partitions end that are not read to their end.
+    private func wakeFetchers() {
+        guard wakeDue <= .now else { return }
+        let behind = reading.filter { isRead($0.key) && $0.value < (refreshEnd(of: $0.key) ?? 0) }
+        guard !behind.isEmpty else { return }
+        let code = unsafe PartitionList.with(topic: settings.topic, offsets: behind.mapValues { _ in Self.latest }) {
+            unsafe rd_kafka_offsets_for_times(handle.raw, $0, Self.wakeMs)
+        }
+        // Questions are not to pile up for a broker that is away.
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR { wakeDue = .now + .seconds(1) }
     }
 
     /// Has a partition read anew from which nothing comes though its end is elsewhere or unknown. Where it lies before the

@@ -3,7 +3,9 @@ import Foundation
 import Synchronization
 
 /// How a consumer joins its group.
-package struct KafkaConsumerSettings: Sendable {
+///
+/// Safe: it holds no pointer; `headerFromValue` is given one for the time of a call.
+@safe package struct KafkaConsumerSettings: Sendable {
     package enum Assignor: String, Sendable {
         /// Members keep what they have and hand over only what moves.
         case cooperativeSticky = "cooperative-sticky"
@@ -19,10 +21,13 @@ package struct KafkaConsumerSettings: Sendable {
     package var properties: [String: String]
     /// The record header that is handed on; others are not read.
     package var header = "kind"
+    /// What the header is by the record's value alone, `nil` where the value does not tell. The header of a record that tells
+    /// is not read, because reading it costs as much as fetching the record.
+    package var headerFromValue: @Sendable (UnsafeRawBufferPointer) -> String? = { _ in nil }
     /// Zero bytes behind a batch's last record, for a parser that reads in blocks.
     package var padding = 0
     /// Batches and bytes that may wait to be taken before the consumer stops fetching.
-    package var maxWaitingBatches = 64
+    package var maxWaitingBatches = 1_024
     package var maxWaitingBytes = 16 << 20
 
     package init(topic: String, group: String, properties: [String: String]) {
@@ -36,7 +41,7 @@ package struct KafkaConsumerSettings: Sendable {
 package struct KafkaBatch: Sendable {
     package struct Record: Sendable, Equatable {
         package let offset: Int64
-        /// The value of the header asked for.
+        /// The value of the header asked for, by itself or by the record's value.
         package let header: String?
         package let range: Range<Int>
     }

@@ -41,7 +41,7 @@ enum BareKafkaClient {
     private static func client(_ properties: [String: String]) throws -> OpaquePointer {
         let own = [
             "group.id": "bare", "enable.auto.commit": "false", "enable.auto.offset.store": "false",
-            "queued.max.messages.kbytes": "16384", "queued.min.messages": "10000",
+            "queued.max.messages.kbytes": "16384",
         ]
         let configuration = unsafe rd_kafka_conf_new()
         for (name, value) in properties.merging(own, uniquingKeysWith: { $1 }) {

@@ -53,7 +53,7 @@ struct MockKafkaProcess {
         do {
             let mock = try MockKafka()
             mock.createTopic(topic, partitions: Int32(partitions))
-            var feeder = try Feeder(properties: mock.properties, partitions: partitions)
+            var feeder = try Feeder(content, properties: mock.properties, partitions: partitions)
             if content != .live { try await feeder.fill(content, count: count) }
             FileHandle.standardOutput.write(Data("\(word)\(mock.bootstrapServers)\n".utf8))
             if content == .live { try await feeder.feed(perSecond: count) { getppid() == parent } }
@@ -65,9 +65,10 @@ struct MockKafkaProcess {
     }
 }
 
-/// Produces as the shipper does, with its settings and a number for each record.
+/// Produces as the shipper does, with its settings and a number for each record. What is there before the consumer is in
+/// full batches: the mock walks through all batches of a partition at each fetch, on the consumer's core.
 private struct Feeder {
-    private static let window = 20_000
+    private static let window = 150_000
     private let producer: KafkaProducer
     private let partitions: Int
     private var sent: UInt64 = 0
@@ -75,7 +76,9 @@ private struct Feeder {
     private var seqs: [Int64]
     private var random = SplitMix64(seed: 7)
 
-    init(properties: [String: String], partitions: Int) throws {
+    init(_ content: MockKafkaProcess.Content, properties: [String: String], partitions: Int) throws {
+        var properties = properties
+        if content != .live { properties["linger.ms"] = "200" }
         producer = try KafkaProducer(topic: MockKafkaProcess.topic, properties: properties, maxInFlight: Self.window)
         self.partitions = partitions
         seqs = Array(repeating: 0, count: partitions)

@@ -26,6 +26,24 @@ import Testing
         kafka.close()
     }
 
+    /// Each fetch brings one batch, which is all that may wait: librdkafka by itself would take a second for each.
+    @Test func readsOnAtOnceWhenWhatWasFetchedAheadIsTaken() async throws {
+        let mock = try MockKafka()
+        mock.createTopic("events", partitions: 1)
+        let producer = try KafkaProducer(topic: "events", properties: mock.properties, maxInFlight: 100)
+        for number in 0..<40 {
+            #expect(producer.send(number, partition: 0) == .queued)
+            #expect(try await producer.deliveries(1).count == 1)
+        }
+        await producer.close()
+        var settings = mock.settings()
+        settings.properties["queued.min.messages"] = "1"
+        let consumer = try KafkaConsumer(settings: settings)
+        #expect(try await consumer.collect(40, limit: .seconds(15))[0]?.map(\.number) == Array(0..<40))
+        await consumer.close()
+        mock.close()
+    }
+
     /// Partition 0 has a backlog of 20,000 records, the others a few.
     @Test func memoryStaysBoundedAndABusyPartitionDoesNotStarveTheOthers() async throws {
         let kafka = try TestKafka()

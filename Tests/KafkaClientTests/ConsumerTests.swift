@@ -64,6 +64,22 @@ import Testing
         }
     }
 
+    @Test func theHeaderOfARecordThatTellsItselfIsNotRead() async throws {
+        let kafka = try TestKafka()
+        let topic = try await kafka.topic(partitions: 1)
+        let producer = try KafkaProducer(topic: topic, properties: kafka.properties, maxInFlight: 100)
+        for number in 0..<10 { #expect(producer.send(number, partition: 0) == .queued) }
+        #expect(try await producer.deliveries(10).count == 10)
+        var settings = kafka.settings(topic: topic)
+        settings.headerFromValue = { value in unsafe value.first == UInt8(ascii: "7") ? "told" : nil }
+        let consumer = try KafkaConsumer(settings: settings)
+        let headers = try await consumer.collect(10)[0]?.map(\.header)
+        #expect(headers == (0..<10).map { $0 == 7 ? "told" : "request" })
+        await consumer.close()
+        await producer.close()
+        kafka.close()
+    }
+
     @Test(arguments: [KafkaConsumerSettings.Assignor.cooperativeSticky, .range])
     func twoMembersShareThePartitionsAndLoseNothing(assignor: KafkaConsumerSettings.Assignor) async throws {
         let kafka = try TestKafka()
