@@ -37,7 +37,8 @@ import Foundation
     /// Since when nothing came from partitions that are being read, or they were at their end.
     private var silentSince: [Int: ContinuousClock.Instant] = [:]
     private var endsDue = ContinuousClock.now
-    private var wakeDue = ContinuousClock.now
+    /// Whether something came since librdkafka was last told to fetch on.
+    private var mayBeAsleep = false
     private var fullSince: ContinuousClock.Instant?
     /// Next offsets that the group is to remember once the commit on its way is answered.
     private var uncommitted: [Int: Int64] = [:]
@@ -112,7 +113,7 @@ import Foundation
             change()
             let isQuiet = !poll()
             for rebalance in context.takeRebalances() { apply(rebalance) }
-            if isQuiet { wakeFetchers() }
+            if isQuiet { wakeFetchers() } else { mayBeAsleep = true }
             refreshEnds(isQuiet: isQuiet)
         }
         settleCommits()
@@ -431,14 +432,14 @@ extension ConsumerLoop {
     /// Has librdkafka fetch on. Its thread that found its queues full looks at them again when it has something to send, or
     /// after a second; so it is asked where the partitions end that are not read to their end.
     private func wakeFetchers() {
-        guard wakeDue <= .now else { return }
+        guard mayBeAsleep else { return }
+        mayBeAsleep = false
         let behind = reading.filter { isRead($0.key) && $0.value < (refreshEnd(of: $0.key) ?? 0) }
         guard !behind.isEmpty else { return }
-        let code = unsafe PartitionList.with(topic: settings.topic, offsets: behind.mapValues { _ in Self.latest }) {
+        // Of no interest is the answer, so neither is a broker that gives none.
+        _ = unsafe PartitionList.with(topic: settings.topic, offsets: behind.mapValues { _ in Self.latest }) {
             unsafe rd_kafka_offsets_for_times(handle.raw, $0, Self.wakeMs)
         }
-        // Questions are not to pile up for a broker that is away.
-        if code != RD_KAFKA_RESP_ERR_NO_ERROR { wakeDue = .now + .seconds(1) }
     }
 
     /// Has a partition read anew from which nothing comes though its end is elsewhere or unknown. Where it lies before the
