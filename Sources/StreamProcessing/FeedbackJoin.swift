@@ -48,8 +48,7 @@ struct FeedbackJoin {
 
     /// A request has come: remembers it, and joins what waits for it.
     @inline(__always)
-    mutating func arrived(_ request: consuming FeedbackTarget, windows: [WindowDefinition]) -> [Dead] {
-        let id = request.id
+    mutating func arrived(_ id: UUIDv7, _ request: consuming FeedbackTarget, windows: [WindowDefinition]) -> [Dead] {
         recent.remember(request, for: id)
         guard !pending.isEmpty, pending.contains(where: { $0.feedback.request == id }) else { return [] }
         return settle([:], expired: { _ in false }, windows)
@@ -100,7 +99,8 @@ struct FeedbackJoin {
         _ entry: PendingFeedback, _ request: FeedbackTarget, _ windows: [WindowDefinition]
     ) -> Dead? {
         if let key = entry.feedback.key, key != request.virtualKey {
-            return refuse(entry, .notOwnRequest, "Request \(request.id) was not made with the key '\(key)'.")
+            let text = "Request \(entry.feedback.request) was not made with the key '\(key)'."
+            return refuse(entry, .notOwnRequest, text)
         }
         joined.append(
             AttributedFeedback(entry.feedback, request, windows: windows.flatMap { $0.windows(of: request) }))

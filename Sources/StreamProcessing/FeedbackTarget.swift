@@ -24,7 +24,6 @@ struct FeedbackTarget {
         }
     }
 
-    let id: UUIDv7
     /// Milliseconds since the epoch.
     let at: Int64
     /// Of the window `requests`.
@@ -35,7 +34,6 @@ struct FeedbackTarget {
 
     @inline(__always)
     init(_ record: borrowing RequestRecord, key: WindowKey) {
-        id = record.id
         at = record.at
         self.key = key
         virtualKey = record.key ?? ""
@@ -49,7 +47,6 @@ struct FeedbackTarget {
     }
 
     init(_ row: RequestRow) {
-        id = row.id
         at = row.at
         key = row.key
         virtualKey = row.virtualKey ?? ""

@@ -191,7 +191,7 @@ package final class PartitionProcessor {
             count(record, evidenceKey)
         }
         for (pending, reason, detail) in feedback.arrived(
-            FeedbackTarget(record, key: key), windows: feedbackDefinitions)
+            record.id, FeedbackTarget(record, key: key), windows: feedbackDefinitions)
         {
             dead(pending, reason, detail, now: now)
         }

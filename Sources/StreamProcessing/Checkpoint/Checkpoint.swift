@@ -102,7 +102,7 @@ package struct AttributedFeedback: Sendable, Equatable {
         evidence = EvidenceKey(rollout: assignment?.rollout, step: assignment?.step, arm: request.key.arm)
         candidateWeight = assignment?.candidateWeight
         unit = assignment?.unit
-        trialPair = Trial.pair(arm: request.key.arm, id: request.id, shadowOf: assignment?.shadowOf)
+        trialPair = Trial.pair(arm: request.key.arm, id: feedback.request, shadowOf: assignment?.shadowOf)
         name = feedback.name
         value = feedback.value
         pair = feedback.pair
