@@ -29,15 +29,37 @@ import Testing
         var value: [UnreadablePayload] { all.withLock { $0 } }
     }
 
+    /// Counts the failed commits that a collector reports.
+    private struct FailedCommits: LogHandler {
+        final class Count: Sendable {
+            let value = Mutex(0)
+        }
+
+        let count: Count
+        var logLevel = Logger.Level.warning
+        var metadata: Logger.Metadata = [:]
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+        func log(event: Logging.LogEvent) {
+            let error = event.metadata?["error"]?.description ?? ""
+            if ["REBALANCE_IN_PROGRESS", "GROUP_AUTHORIZATION_FAILED"].contains(where: error.contains) {
+                count.value.withLock { $0 += 1 }
+            }
+        }
+    }
+
     private func run(
-        _ stage: Stage, _ kafka: MockKafka, _ letters: Letters, until condition: @escaping @Sendable () -> Bool
+        _ stage: Stage, _ kafka: MockKafka, _ letters: Letters, failures: FailedCommits.Count = .init(),
+        until condition: @escaping @Sendable () -> Bool
     ) async throws -> Bool {
-        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger(label: "test") { _ in FailedCommits(count: failures) }
         let collector = KafkaCollector(
             ingest: stage.ingest,
-            settings: .init(topic: Self.topic, group: "collectors", properties: kafka.groupProperties), logger: quiet,
+            settings: .init(topic: Self.topic, group: "collectors", properties: kafka.groupProperties), logger: logger,
             now: { 7 }, keep: { try letters.keep($0) })
-        let group = ServiceGroup(services: [collector], logger: quiet)
+        let group = ServiceGroup(services: [collector], logger: logger)
         return try await withThrowingTaskGroup { tasks in
             tasks.addTask { try await group.run() }
             let reached = try await eventually(within: 40, condition)
@@ -110,17 +132,30 @@ import Testing
         kafka.createTopic(Self.topic, partitions: 1)
         let stage = try Stage()
         let letters = Letters()
-        // Of six commits the fourth is taken. After REBALANCE_IN_PROGRESS and GROUP_AUTHORIZATION_FAILED the client
-        // does not try again.
-        kafka.fail(.offsetCommit, with: [27, 30, 27, 0, 30, 27])
-        async let reading = run(stage, kafka, letters) { Self.stored(stage) == 6 }
-        for number in 1...6 {
-            // One after the other, so that each is a batch and has a commit of its own.
-            try await send([(0, "", SpanExport(spans: [.chat(UInt64(number))]).protobuf)], kafka)
-            #expect(try await eventually(within: 40) { Self.stored(stage) == number })
+        let failures = FailedCommits.Count()
+        // After REBALANCE_IN_PROGRESS and GROUP_AUTHORIZATION_FAILED the client does not try again.
+        var failed = 0
+        for codes in [[27, 30, 27, nil], [30, 27]] as [[Int32?]] {
+            let before = Self.stored(stage)
+            async let reading = run(stage, kafka, letters, failures: failures) {
+                Self.stored(stage) == before + codes.count
+            }
+            for (number, code) in zip((before + 1)..., codes) {
+                if let code {
+                    kafka.fail(.offsetCommit, with: [code])
+                    failed += 1
+                }
+                try await send([(0, "", SpanExport(spans: [.chat(UInt64(number))]).protobuf)], kafka)
+                // Only then the next, so that each has a commit of its own.
+                let expected = failed
+                let isCommitted = try await eventually(within: 40) {
+                    Self.stored(stage) == number && failures.value.withLock { $0 } == expected
+                }
+                #expect(isCommitted)
+            }
+            let isRead = try await reading
+            #expect(isRead)
         }
-        let isRead = try await reading
-        #expect(isRead)
         #expect(stage.ingest.statistics.spans[.kafka] == [.accepted: 6, .duplicate: 0, .rejected: 0, .ignored: 0])
 
         // After COORDINATOR_LOAD_IN_PROGRESS and NOT_COORDINATOR it does, even while it closes.
