@@ -10,10 +10,6 @@
 
 namespace trimtab {
 
-TT_INLINE uint64_t text_word(uint32_t start, uint32_t length) noexcept {
-    return word(TT_JSON_STRING, uint64_t(length) << 28 | start);
-}
-
 // Through any document, by the tokens that simdjson found in it. simdjson has seen to it that it is UTF-8, that every
 // text ends, and that no control character is in one. The tokens end with two at the end of the document, where there is
 // a zero: no token begins with one, so none behind them is looked at.
@@ -126,9 +122,9 @@ class PlainCursor {
 
     TT_INLINE bool text(uint64_t *&out) noexcept {
         const uint8_t *const start = ++at;
-        uint64_t found[2];
-        while (is_plain(at, found)) { at += 16; }
-        at += found[0] != 0 ? __builtin_ctzll(found[0]) / 8 : 8 + __builtin_ctzll(found[1]) / 8;
+        uint32_t ends;
+        while ((ends = not_plain(at)) == 0) { at += 16; }
+        at += __builtin_ctz(ends);
         if (*at != '"') { return false; }
         *out++ = text_word(static_cast<uint32_t>(start - bytes), static_cast<uint32_t>(at - start));
         at++;
@@ -137,27 +133,20 @@ class PlainCursor {
 
     // Goes past a name and its colon if it is the one that is expected.
     TT_INLINE bool name(const Guess &expected, uint64_t *&out) noexcept {
-        const uint8_t *const start = at + 1, *const end = start + expected.length();
-        if (*at != '"' || *end != '"' || end[1] != ':' || !expected.is_at(start)) { return false; }
-        *out++ = text_word(static_cast<uint32_t>(start - bytes), expected.length());
-        at = end + 2;
+        if (!expected.is_at(at)) { return false; }
+        *out++ = expected.word | static_cast<uint32_t>(at + 1 - bytes);
+        at += expected.size;
         return true;
     }
 
   private:
-    typedef int8_t Block __attribute__((vector_size(16)));
-
     const uint8_t *bytes;
     const uint8_t *at;
 
-    // Finds, in sixteen bytes, those that are a quote, a backslash, a control character or none of ASCII, which is below
-    // zero; returns whether there is none.
-    static TT_INLINE bool is_plain(const uint8_t *at, uint64_t found[2]) noexcept {
-        Block block;
-        std::memcpy(&block, at, sizeof block);
-        const Block flags = (block == '"') | (block == '\\') | (block < ' ');
-        std::memcpy(found, &flags, sizeof flags);
-        return (found[0] | found[1]) == 0;
+    // Which of sixteen bytes are a quote, a backslash, a control character or none of ASCII, which is below zero.
+    static TT_INLINE uint32_t not_plain(const uint8_t *at) noexcept {
+        const Block block = load_block(at);
+        return bits((block == '"') | (block == '\\') | (block < ' '));
     }
 };
 

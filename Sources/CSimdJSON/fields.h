@@ -1,5 +1,7 @@
 // The known fields of a document and how they are found by name.
 #pragma once
+#include "CSimdJSON.h"
+#include "numbers.h"
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -7,6 +9,10 @@
 #include <vector>
 
 namespace trimtab {
+
+TT_INLINE uint64_t text_word(uint32_t start, uint32_t length) noexcept {
+    return word(TT_JSON_STRING, uint64_t(length) << 28 | start);
+}
 
 // A name by its first and last eight bytes, which for names of up to sixteen is all of it.
 struct Name {
@@ -70,39 +76,41 @@ struct Node {
     }
 };
 
-// A name that is expected, of at most sixteen bytes, and the field that it is of those known.
-class Guess {
-  public:
+// A name that is expected, of one to sixteen bytes, and the field that it is of those known.
+struct Guess {
     const Node *known = nullptr;
     const Node::Entry *entry = nullptr;
+    // What the tape has for it, but for its place.
+    uint64_t word = 0;
+    // Of the name with its quotes and colon.
+    uint32_t size = 4;
 
     Guess() noexcept = default;
-    Guess(const Name &name, const Node *known, const Node::Entry *entry) noexcept
-        : known(known), entry(entry), head(name.head), tail(name.tail), size(name.length) {
-        if (size < 8) {
-            mask = (uint64_t(1) << (8 * size)) - 1;
-            tail = head;
-        } else {
-            last = size - 8;
-        }
+    Guess(const uint8_t *text, uint32_t length, const Node *known, const Node::Entry *entry) noexcept
+        : known(known), entry(entry), word(text_word(0, length)), size(length + 3) {
+        // Not as it stands there, where white space and what escapes have left may be behind it.
+        uint8_t bytes[32] = {'"'}, used[16] = {};
+        std::memcpy(bytes + 1, text, length);
+        std::memcpy(bytes + 1 + length, "\":", 2);
+        std::memset(used, 0xFF, size < sizeof used ? size : sizeof used);
+        mask = load_block(used);
+        head = load_block(bytes) & mask;
+        std::memcpy(&tail, bytes + size - sizeof tail, sizeof tail);
     }
 
-    uint32_t length() const noexcept { return size; }
-
-    bool is_at(const uint8_t *text) const noexcept {
-        uint64_t first, second;
-        std::memcpy(&first, text, sizeof first);
-        std::memcpy(&second, text + last, sizeof second);
-        return (((first ^ head) | (second ^ tail)) & mask) == 0;
+    TT_INLINE bool is_at(const uint8_t *quote) const noexcept {
+        uint32_t last;
+        std::memcpy(&last, quote + size - sizeof last, sizeof last);
+        return bits((load_block(quote) & mask) == head) == 0xFFFF && last == tail;
     }
 
   private:
-    uint64_t head = 0;
-    // The last eight bytes; the first ones again where there are no eight.
-    uint64_t tail = 0;
-    uint64_t mask = ~uint64_t(0);
-    uint32_t last = 0;
-    uint32_t size = 0;
+    // At first what nothing is.
+    Block head = {1};
+    // The bytes of `head` that are used.
+    Block mask = {};
+    // The last four bytes.
+    uint32_t tail = 0;
 };
 
 // The names of the document before, in their order: the next one tends to have the same.

@@ -4,6 +4,9 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define TT_INLINE __attribute__((always_inline)) inline
 #define TT_LAMBDA __attribute__((always_inline))
@@ -35,6 +38,27 @@ TT_INLINE uint64_t load(const uint8_t *at) noexcept {
     return value;
 }
 
+// Sixteen bytes.
+typedef int8_t Block __attribute__((vector_size(16)));
+
+TT_INLINE Block load_block(const uint8_t *at) noexcept {
+    Block block;
+    std::memcpy(&block, at, sizeof block);
+    return block;
+}
+
+// A bit for each byte of a comparison's result, the first byte's lowest.
+TT_INLINE uint32_t bits(Block flags) noexcept {
+#ifdef __SSE2__
+    return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(flags)));
+#else
+    uint64_t halves[2];
+    std::memcpy(halves, &flags, sizeof halves);
+    for (uint64_t &half : halves) { half = (half & eight(0x80)) * 0x0002040810204081 >> 56; }
+    return static_cast<uint32_t>(halves[0] | halves[1] << 8);
+#endif
+}
+
 // Reads digits into a number, which overflows beyond nineteen of them; returns how many. Eight at once and without a branch
 // for each, since how many come is hard to foretell; reads up to eight bytes behind the last.
 TT_INLINE int64_t digits(const uint8_t *&at, uint64_t &value) noexcept {
@@ -56,30 +80,34 @@ TT_INLINE int64_t digits(const uint8_t *&at, uint64_t &value) noexcept {
     return at - from;
 }
 
+// What a number is, with the type of its word; 0 where it is none.
+struct Whole {
+    uint64_t type;
+    uint64_t value;
+};
+
 // A whole number of nineteen digits and more.
-inline bool large(const uint8_t *start, const uint8_t *end, uint64_t *&out) noexcept {
+inline Whole large(const uint8_t *start, const uint8_t *end) noexcept {
     const char *from = reinterpret_cast<const char *>(start), *to = reinterpret_cast<const char *>(end);
     int64_t value;
     uint64_t positive;
-    if (std::from_chars(from, to, value).ec == std::errc()) {
-        *out++ = word(TT_JSON_INTEGER, 0);
-        *out++ = static_cast<uint64_t>(value);
-    } else if (*start != '-' && std::from_chars(from, to, positive).ec == std::errc()) {
-        *out++ = word(TT_JSON_UNSIGNED, 0);
-        *out++ = positive;
-    } else {
-        return false;
-    }
-    return true;
+    if (std::from_chars(from, to, value).ec == std::errc()) { return {TT_JSON_INTEGER, static_cast<uint64_t>(value)}; }
+    if (*start != '-' && std::from_chars(from, to, positive).ec == std::errc()) { return {TT_JSON_UNSIGNED, positive}; }
+    return {0, 0};
 }
 
-// The rest of a number behind its first digits; moves past it.
-inline bool real(const uint8_t *start, const uint8_t *&at, bool negative, uint64_t value, int64_t count,
-                 uint64_t *&out) noexcept {
+struct Real {
+    // NULL where it is none.
+    const uint8_t *end;
+    double value;
+};
+
+// The rest of a number behind its first digits, of which there are `count`.
+inline Real real(const uint8_t *start, const uint8_t *at, bool negative, uint64_t value, int64_t count) noexcept {
     int64_t exponent = 0;
     if (*at == '.') {
         const int64_t fraction = digits(++at, value);
-        if (fraction == 0) { return false; }
+        if (fraction == 0) { return {nullptr, 0}; }
         count += fraction;
         exponent = -fraction;
     }
@@ -92,10 +120,10 @@ inline bool real(const uint8_t *start, const uint8_t *&at, bool negative, uint64
         for (uint8_t digit; (digit = static_cast<uint8_t>(*at - '0')) < 10; at++) {
             if (power < 1000000) { power = power * 10 + digit; }
         }
-        if (at == from) { return false; }
+        if (at == from) { return {nullptr, 0}; }
         exponent += down ? -power : power;
     }
-    if (!ends.flags[*at]) { return false; }
+    if (!ends.flags[*at]) { return {nullptr, 0}; }
     double result = 0;
     if (count < 19 && value <= uint64_t(1) << 53 && exponent >= -22 && exponent <= 22) {
         // Both are exact as doubles, and so the quotient or product is the nearest one (Clinger, PLDI 1990).
@@ -106,28 +134,36 @@ inline bool real(const uint8_t *start, const uint8_t *&at, bool negative, uint64
         const char *text = reinterpret_cast<const char *>(start);
         // Too small for a double is zero, too large is nothing.
         if (std::from_chars(text, reinterpret_cast<const char *>(at), result).ec != std::errc()) {
-            if (exponent + count > 0) { return false; }
+            if (exponent + count > 0) { return {nullptr, 0}; }
             result = 0;
         }
     }
-    *out++ = word(TT_JSON_NUMBER, 0);
-    std::memcpy(out++, &result, sizeof result);
-    return true;
+    return {at, result};
 }
 
 // Reads a number and moves past it.
 TT_INLINE bool number(const uint8_t *&at, uint64_t *&out) noexcept {
     const uint8_t *const start = at;
-    const bool negative = *at == '-';
-    if (negative) { at++; }
-    const uint8_t *const first = at;
+    const bool negative = *start == '-';
+    const uint8_t *const first = start + negative;
+    const uint8_t *end = first;
     uint64_t value = 0;
-    const int64_t count = digits(at, value);
+    const int64_t count = digits(end, value);
     if (count == 0 || (*first == '0' && count > 1)) { return false; }
-    if (!ends.flags[*at]) { return real(start, at, negative, value, count, out); }
-    if (count > 18) { return large(start, at, out); }
-    *out++ = word(TT_JSON_INTEGER, 0);
-    *out++ = negative ? -value : value;
+    Whole whole = {TT_JSON_INTEGER, negative ? -value : value};
+    if (!ends.flags[*end]) {
+        const Real number = real(start, end, negative, value, count);
+        if (number.end == nullptr) { return false; }
+        end = number.end;
+        whole.type = TT_JSON_NUMBER;
+        std::memcpy(&whole.value, &number.value, sizeof number.value);
+    } else if (count > 18) {
+        whole = large(start, end);
+        if (whole.type == 0) { return false; }
+    }
+    at = end;
+    *out++ = word(whole.type, 0);
+    *out++ = whole.value;
     return true;
 }
 

@@ -128,10 +128,9 @@ template <class Cursor> class Walk {
     TT_INLINE const Node::Entry *find(const Node *known, uint64_t word) noexcept {
         const uint8_t *const text = bytes + (word & ((1 << 28) - 1));
         const uint32_t length = word >> 28 & ((1 << 28) - 1);
-        const Name name(text, length);
-        const Node::Entry *const entry = known == nullptr ? nullptr : known->find(name, text);
+        const Node::Entry *const entry = known == nullptr ? nullptr : known->find(Name(text, length), text);
         if (guess != no_guess) {
-            if (length <= 16) { *guess = Guess(name, known, entry); }
+            if (length >= 1 && length <= 16) { *guess = Guess(text, length, known, entry); }
             guess++;
         }
         return entry;

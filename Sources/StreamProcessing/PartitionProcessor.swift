@@ -248,12 +248,14 @@ package final class PartitionProcessor {
         dead(pending.offset, reason, detail, raw: raw, now: now)
     }
 
+    /// Not inlined, lest every record be copied for the few that come here.
+    @inline(never)
     private func dead(
-        _ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, _ record: RequestRecord,
+        _ offset: Int64, _ reason: DeadLetter.Reason, _ detail: String, _ record: borrowing RequestRecord,
         raw: ArraySlice<UInt8>?, now: Int64
     ) {
         var bytes = raw.map { Array($0.prefix(settings.deadLetterBytes)) } ?? []
-        if raw == nil { EventEncoder.encode(.request(record), into: &bytes) }
+        if raw == nil { EventEncoder.encode(.request(copy record), into: &bytes) }
         dead(offset, reason, detail, raw: bytes, now: now)
     }
 

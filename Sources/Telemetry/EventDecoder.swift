@@ -61,7 +61,8 @@ import Core
         unsafe Self.lend(&scratch.pointee, to: body)
     }
 
-    /// Read through its pointer, the record would be copied first.
+    /// Read through its pointer, or inlined, the record would be copied first.
+    @inline(never)
     private static func lend(_ record: inout RequestRecord, to body: (borrowing RequestRecord) -> Void) {
         body(record)
     }

@@ -47,7 +47,12 @@ extension EventDecoder {
         try names(into: &record)
         try numbers(into: &record)
         record.tokens = try tokens()
-        record.prompt = try prompt()
+        // What is nil and stays so is not assigned: to take the place of what may hold texts costs as much as a field.
+        if let prompt = try prompt() {
+            record.prompt = prompt
+        } else if record.prompt != nil {
+            record.prompt = nil
+        }
         record.checks = try checks()
         if let index = document.index(of: RequestField.tags) {
             record.tags = try tags(try object(index, .tags))
@@ -183,6 +188,8 @@ extension EventDecoder {
                 throw Self.badName(field)
             }
         } else if let absent {
+            // Where none is held it is there already.
+            guard unsafe held[field.rawValue] != TextEnds() else { return }
             target = absent
             unsafe held[field.rawValue] = TextEnds()
         } else {

@@ -14,14 +14,20 @@ extension LogEvent.Kind {
             place += text.utf8CodeUnitCount
             return true
         }
-        func passesText() -> Bool {
-            while place < event.count, unsafe event[place] != UInt8(ascii: "\\") {
-                place += 1
-                if unsafe event[place - 1] == UInt8(ascii: "\"") { return true }
-            }
-            return false
+        /// Up to the quote that ends it.
+        func passesText(_ length: Int) -> Bool {
+            place += length
+            return passes("\"")
         }
-        guard passes(#"{"v":1,"id":""#), passesText() else { return nil }
+        func passesText() -> Bool {
+            guard let base = event.baseAddress else { return false }
+            let text = unsafe base + place
+            guard let quote = unsafe memchr(text, Int32(UInt8(ascii: "\"")), event.count - place) else { return false }
+            let length = unsafe UnsafeRawPointer(quote) - text
+            return unsafe memchr(text, Int32(UInt8(ascii: "\\")), length) == nil && passesText(length)
+        }
+        // An id has 36 characters. What is none after all is the decoder's to refuse, whichever kind it has.
+        guard passes(#"{"v":1,"id":""#), passesText(36) else { return nil }
         if passes(#","producer":""#), !passesText() { return nil }
         if passes(#","seq":"#) {
             let digits = UInt8(ascii: "0")...UInt8(ascii: "9")

@@ -74,6 +74,23 @@ import Testing
         }
     }
 
+    @Test("A name that was written in another way is expected as we write it", arguments: [#""i\u0064":"#, "\"id\" :"])
+    func otherWriting(name: String) throws {
+        var events = RandomEvents(seed: 22, plain: true)
+        let decoder = EventDecoder()
+        for _ in 0..<100 {
+            let event = events.next()
+            var bytes: [UInt8] = []
+            EventEncoder.encode(event, into: &bytes)
+            let json = String(decoding: bytes, as: UTF8.self)
+            // The first is learned from; behind the last's names is what the first has left behind its own.
+            for text in [name, "\"id\":", #""idu0064":1,"id":"#, #""idu00":1,"id":"#] {
+                let written = Array(json.replacing("\"id\":", with: text, maxReplacements: 1).utf8)
+                #expect(try decoder.decode(written, kind: event.kind) == event)
+            }
+        }
+    }
+
     @Test("Numbers of every length are read as Swift reads them")
     func numbers() throws {
         var random = SplitMix64(seed: 5)
