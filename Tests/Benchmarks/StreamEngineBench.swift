@@ -13,7 +13,7 @@ enum StreamEngineBench {
         var sum = 0.0
     }
 
-    private static let rounds = 3
+    private static let rounds = 7
     private static let turns = 15
 
     // MARK: The reference event

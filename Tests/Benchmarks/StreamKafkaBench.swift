@@ -15,7 +15,7 @@ import Telemetry
 enum StreamKafkaBench: Benchmark {
     static let name = "stream-kafka"
     private static let records = 1_000_000
-    private static let rounds = 3
+    private static let rounds = 6
 
     static func run() async throws -> [Figure] {
         try await PrivatePostgres.with { cluster, folder in
