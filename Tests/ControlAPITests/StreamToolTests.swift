@@ -208,6 +208,43 @@ import Testing
         }
     }
 
+    /// What is late for windows of a minute is not for those of two hours, which others overlap.
+    @Test(arguments: [true, false]) func whatWouldBeRefusedAgainIsNotReplayed(isLate: Bool) async throws {
+        let twoHours = WindowDefinition(
+            name: "two_hours", key: [.route], assigner: .sliding(size: 7_200_000, hop: 600_000, offset: 60_000),
+            latenessMs: 0)
+        try await TestServer.run(windows: isLate ? [] : [twoHours]) { server in
+            func request(_ number: UInt64, at: Int64) -> LogEvent {
+                .request(
+                    RequestRecord(
+                        id: Fixture.id(number), at: at, startedAt: at, route: "support-chat", outcome: .complete,
+                        status: 200, totalMs: 1))
+            }
+            let refused: [(reason: DeadLetter.Reason, event: LogEvent)] = [
+                (.late, request(60, at: Fixture.now - 80 * 60_000)), (.future, request(61, at: Fixture.now + 60_000)),
+                (.notOwnRequest, .feedback(Self.feedback)),
+            ]
+            var checkpoint = Checkpoint(state: PartitionState(partition: 0))
+            checkpoint.state.watermark = Fixture.now - 3_000
+            checkpoint.deadLetters = refused.enumerated().map { offset, refused in
+                var raw: [UInt8] = []
+                EventEncoder.encode(refused.event, into: &raw)
+                return DeadLetter(
+                    partition: 0, offset: Int64(offset), at: 1, reason: refused.reason, detail: "Refused.", raw: raw)
+            }
+            await server.records.add(checkpoint, job: "main", topic: "events", owner: "gw-1", now: 1)
+            for (offset, reason) in [
+                isLate ? "past their allowed lateness" : nil, "ahead of the clock", "another key's",
+            ]
+            .enumerated() {
+                let answer = try await server.send("POST", "/api/v1/stream/deadletters/events:0:\(offset):replay")
+                #expect(answer.status == (reason == nil ? 202 : 409), "\(answer.text)")
+                #expect(answer.text.contains(reason ?? "late"), "\(answer.text)")
+            }
+            #expect(server.appended.events.withLock { $0 } == (isLate ? [] : [refused[0].event]))
+        }
+    }
+
     @Test(.enabled(if: Program.isBuilt, "the program is not built")) func tablesForPeople() async throws {
         try await TestServer.run(windows: [Self.perModel]) { server in
             try await Self.fill(server.records)

@@ -126,22 +126,80 @@ import Testing
         }
     }
 
-    @Test("Keys beyond the bound count together, and those of before go on")
-    func bounded() {
+    @Test(
+        "What is said to be taken at a watermark is what a window counts then",
+        arguments: [
+            WindowAssigner.tumbling(size: 700), .tumbling(size: 700, offset: -300),
+            .sliding(size: 2_000, hop: 300, offset: 100), .sliding(size: 300, hop: 1_000), .session(gap: 450),
+        ])
+    func takes(assigner: WindowAssigner) {
+        var random = SplitMix64(seed: 17)
+        var taken = 0
+        for _ in 0..<2_000 {
+            let definition = WindowDefinition(
+                name: "w", key: [.route], assigner: assigner, latenessMs: Int64(random.next() % 1_000),
+                aggregates: AggregateSelection(measures: []))
+            let watermark = Int64(random.next() % 10_000)
+            let at = watermark - 3_000 + Int64(random.next() % 4_000)
+            let windows = definition.makeOperator(partition: 0)
+            windows.advance(to: watermark)
+            let record = RequestRecord(
+                id: Make.id(0), at: at, startedAt: at, route: "r", outcome: .complete, status: 200, totalMs: 1)
+            let isTaken = definition.takes(at, at: watermark)
+            #expect((windows.add(record, now: 0) == .counted) == isTaken)
+            taken += isTaken ? 1 : 0
+        }
+        #expect((200..<1_900).contains(taken))
+    }
+
+    @Test(
+        "Keys beyond the bound count together, and those of before go on",
+        arguments: [
+            WindowAssigner.tumbling(size: 1_000), .sliding(size: 3_000, hop: 3_000),
+            .sliding(size: 3_000, hop: 1_000), .session(gap: 30_000),
+        ])
+    func bounded(assigner: WindowAssigner) {
         let definition = WindowDefinition(
-            name: "w", key: [.route], assigner: .tumbling(size: 1_000), latenessMs: 0,
+            name: "w", key: [.route], assigner: assigner, latenessMs: 0, aggregates: AggregateSelection(measures: []))
+        let windows = definition.makeOperator(partition: 0, mostKeys: 3)
+        var sent: [Int64: Int64] = [:]
+        for number in 0..<20_004 {
+            // Over three seconds, each of which begins with the same keys and has more than a thousand others.
+            var record = RequestRecord(
+                id: Make.id(0), at: Int64(number * 1_000 / 6_668), startedAt: 5,
+                route: "r\(number % 4 < 3 ? number % 4 : number)", outcome: .complete, status: 200, totalMs: 1)
+            record.policy = number
+            #expect(windows.add(record, now: 0) == .counted)
+            sent[record.at, default: 0] += 1
+        }
+        windows.advance(to: .max)
+        let results = Dictionary(grouping: windows.drain().results, by: \.window)
+        #expect(!results.isEmpty)
+        for (window, all) in results {
+            let expected = sent.reduce(0) { $0 + (window.start..<window.end ~= $1.key ? $1.value : 0) }
+            #expect(all.map(\.key.route).sorted() == ["(other)", "r0", "r1", "r2"])
+            #expect(all.allSatisfy { $0.aggregate.requests == expected / 4 })
+        }
+    }
+
+    @Test("Where each pane of a window has other keys, those beyond the window's bound count together")
+    func boundedOverPanes() {
+        let definition = WindowDefinition(
+            name: "w", key: [.route], assigner: .sliding(size: 3_000, hop: 1_000), latenessMs: 0,
             aggregates: AggregateSelection(measures: []))
         let windows = definition.makeOperator(partition: 0, mostKeys: 3)
-        for number in 0..<20_000 {
-            var record = RequestRecord(
-                id: Make.id(0), at: 5, startedAt: 5, route: "r\(number % 4 < 3 ? number % 4 : number)",
+        for number in 0..<3_000 {
+            let record = RequestRecord(
+                id: Make.id(0), at: Int64(number), startedAt: 5, route: "p\(number / 1_000) r\(number % 5)",
                 outcome: .complete, status: 200, totalMs: 1)
-            record.policy = number
             #expect(windows.add(record, now: 0) == .counted)
         }
         windows.advance(to: .max)
-        let counts = windows.drain().results.map { "\($0.key.route) \($0.aggregate.requests)" }
-        #expect(counts == ["(other) 5000", "r0 5000", "r1 5000", "r2 5000"])
+        let results = Dictionary(grouping: windows.drain().results, by: \.window.start).mapValues { results in
+            results.map { "\($0.key.route) \($0.aggregate.requests)" }.sorted()
+        }
+        #expect(results[0] == ["(other) 2400", "p0 r0 200", "p0 r1 200", "p0 r2 200"])
+        #expect(results[2_000] == ["(other) 400", "p2 r0 200", "p2 r1 200", "p2 r2 200"])
     }
 
     /// No two of its values are alike.

@@ -125,19 +125,6 @@ extension ControlAPI {
     }
 }
 
-extension WindowDefinition {
-    /// Whether an event of time `at` still counts when the watermark is at `watermark`.
-    fileprivate func takes(_ at: Int64, at watermark: Int64) -> Bool {
-        let length: Int64 =
-            switch assigner {
-            case .tumbling(let size, _), .sliding(let size, _, _): size
-            case .session(let gap): gap
-            }
-        let start = RoundedTime.floor(at, to: length)
-        return start + length + latenessMs > watermark
-    }
-}
-
 enum RoundedTime {
     static func floor(_ time: Int64, to step: Int64) -> Int64 {
         let rest = time % step

@@ -243,11 +243,17 @@ final class AlignedWindows: WindowOperator {
     private func result(
         _ table: WindowTable, _ place: Int, _ kind: PaneKind, _ sums: consuming WindowAggregate, _ panes: [WindowTable]
     ) -> WindowResult {
+        let number = table.numbers[place]
         for pane in panes {
-            if let part = pane.place(of: table.numbers[place]) { sums.merge(pane.slots[part].aggregate) }
+            if let part = pane.place(of: number) { sums.merge(pane.slots[part].aggregate) }
+            guard number == GroupKeys.overflow else { continue }
+            // A pane may have room for keys for which the window, of more panes, has none.
+            for (part, key) in pane.numbers.enumerated() where table.place(of: key) == nil {
+                sums.merge(pane.slots[part].aggregate)
+            }
         }
         return WindowResult(
-            window: table.span, key: keys[table.numbers[place]], partition: partition,
+            window: table.span, key: keys[number], partition: partition,
             pane: table.slots[place].pane - 1, kind: kind, closesAt: definition.purgeTime(table.span),
             discarding: definition.discarding, aggregate: sums)
     }

@@ -98,6 +98,18 @@ extension WindowDefinition {
 
     /// The watermark that forgets a window.
     func purgeTime(_ window: Window) -> Int64 { (window.end - 1).addingSaturating(latenessMs) }
+
+    /// Whether a request of this time still counts at a watermark. In sessions, of one that would begin a session of its own:
+    /// others may be held that take it.
+    package func takes(_ timestamp: Int64, at watermark: Int64) -> Bool {
+        let last: Window?
+        if case .session(let gap) = assigner {
+            last = Window(start: timestamp, end: timestamp.addingSaturating(gap))
+        } else {
+            last = assigner.grid?.latestWindow(of: timestamp)
+        }
+        return last.map { purgeTime($0) > watermark } ?? false
+    }
 }
 
 /// What is held of one window and key.
