@@ -202,6 +202,61 @@ import Testing
         #expect(results[2_000] == ["(other) 400", "p2 r0 200", "p2 r1 200", "p2 r2 200"])
     }
 
+    @Test(
+        "Whatever the bound, a window's results hold each of its requests once",
+        arguments: 1...40 as ClosedRange<UInt64>)
+    func boundedAtRandom(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        func number(_ bound: UInt64) -> Int64 { Int64(random.next() % bound) }
+        let (size, hop, offset) = (100 * (1 + number(9)), 100 * (1 + number(4)), -number(100))
+        let lateness = 100 * number(20)
+        let definition = WindowDefinition(
+            name: "w", key: [.route], assigner: .sliding(size: size, hop: hop, offset: offset), latenessMs: lateness,
+            aggregates: AggregateSelection(measures: []))
+        func windowsOf(_ at: Int64) -> [Window] {
+            let last = Int64((Double(at - offset) / Double(hop)).rounded(.down)) * hop + offset
+            return stride(from: last, to: at - size, by: Int(-hop)).map { Window(start: $0, end: $0 + size) }
+        }
+        let mostKeys = Int(1 + number(5))
+        var (watermark, open) = (Int64(0), [WindowID: OpenWindow]())
+        var windows = definition.makeOperator(partition: 0, watermark: watermark, mostKeys: mostKeys)
+        // What is stored is the last of each window and key.
+        var (expected, stored): ([Window: Int64], [WindowID: Int64]) = ([:], [:])
+        func drain() {
+            let changes = windows.drain()
+            for result in changes.results { stored[result.id] = result.aggregate.requests }
+            for changed in changes.changed { open[changed.id] = changed }
+            for purged in changes.purged { open[purged] = nil }
+        }
+        for _ in 0..<3_000 {
+            let at = watermark - lateness + number(UInt64(lateness + 600))
+            let record = RequestRecord(
+                id: Make.id(0), at: at, startedAt: at, route: "r\(number(8))", outcome: .complete, status: 200,
+                totalMs: 1)
+            if windows.add(record, now: 0) == .counted {
+                for window in windowsOf(at) where window.end - 1 + lateness > watermark {
+                    expected[window, default: 0] += 1
+                }
+            }
+            if number(20) == 0 {
+                watermark += number(300)
+                windows.advance(to: watermark)
+            }
+            if number(50) == 0 { drain() }
+            if number(300) == 0 {
+                drain()
+                windows = definition.makeOperator(
+                    partition: 0, watermark: watermark, open: Array(open.values), mostKeys: mostKeys)
+            }
+        }
+        windows.advance(to: watermark + 100_000)
+        drain()
+        #expect(open.isEmpty)
+        #expect(stored.reduce(into: [:]) { $0[$1.key.window, default: 0] += $1.value } == expected)
+        let keys = Dictionary(grouping: stored.keys, by: \.window)
+        #expect(keys.values.allSatisfy { $0.count <= mostKeys + 1 })
+    }
+
     /// No two of its values are alike.
     private static var telling: RequestRecord {
         var record = RequestRecord(

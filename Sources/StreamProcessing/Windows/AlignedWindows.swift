@@ -71,12 +71,15 @@ final class AlignedWindows: WindowOperator {
         guard let last = grid.latestWindow(of: timestamp) else { return .unassigned }
         guard definition.purgeTime(last) > watermark else { return .late }
         if paned {
-            count(record, key, now, in: pane(grid.pane(of: timestamp)))
+            let pane = pane(grid.pane(of: timestamp))
+            count(record, key, now, in: pane)
             // A window that contains a later time than the watermark has not fired.
             guard timestamp <= watermark else { return .counted }
+            // A window may have room for a key for which its pane has none.
+            let counted = pane.place(of: key) == nil ? GroupKeys.overflow : key
             for window in grid.windows(of: timestamp) where isFired(window) && definition.purgeTime(window) > watermark
             {
-                fire(.late, key, in: self.window(window))
+                fire(.late, counted, in: self.window(window))
             }
         } else if grid.hop == grid.size {
             count(record, key, now, in: window(last))
