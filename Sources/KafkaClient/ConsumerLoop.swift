@@ -59,6 +59,8 @@ import Foundation
         "client.id": "trimtab", "queued.max.messages.kbytes": "16384",
         "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
         "reconnect.backoff.max.ms": "2000", "max.poll.interval.ms": "300000",
+        // As Kafka's own clients: a request behind another would wait for the answer to it.
+        "socket.nagle.disable": "true",
     ]
 
     init(

@@ -21,6 +21,9 @@ package final class MockKafka: Sendable {
     package init(brokers: Int32 = 1) throws {
         let configuration = rd_kafka_conf_new()
         rd_kafka_conf_set_log_cb(configuration, nil)
+        // As real brokers: an answer behind another would wait for up to 40 ms until that is acknowledged.
+        let code = rd_kafka_conf_set(configuration, "socket.nagle.disable", "true", nil, 0)
+        guard code == RD_KAFKA_CONF_OK else { throw KafkaError.closed }
         guard let client = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, nil, 0) else { throw KafkaError.closed }
         guard let cluster = rd_kafka_mock_cluster_new(client, brokers) else { throw KafkaError.closed }
         bootstrapServers = String(cString: rd_kafka_mock_cluster_bootstraps(cluster))
