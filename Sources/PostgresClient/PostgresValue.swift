@@ -100,15 +100,25 @@ package struct CopyRows: Sendable {
     }
 
     private mutating func append(_ field: String?) {
-        guard let field else { return bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "N")]) }
+        guard let field else { return bytes += [UInt8(ascii: "\\"), UInt8(ascii: "N")] }
+        guard field.utf8.contains(where: { Self.escape($0) != nil }) else { return bytes += field.utf8 }
         for byte in field.utf8 {
-            switch byte {
-            case UInt8(ascii: "\\"): bytes.append(contentsOf: [byte, byte])
-            case UInt8(ascii: "\t"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "t")])
-            case UInt8(ascii: "\n"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
-            case UInt8(ascii: "\r"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "r")])
-            default: bytes.append(byte)
+            guard let escape = Self.escape(byte) else {
+                bytes.append(byte)
+                continue
             }
+            bytes += [UInt8(ascii: "\\"), escape]
+        }
+    }
+
+    /// What follows the backslash that stands for a byte; `nil` where the byte stands for itself.
+    private static func escape(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "\\"): byte
+        case UInt8(ascii: "\t"): UInt8(ascii: "t")
+        case UInt8(ascii: "\n"): UInt8(ascii: "n")
+        case UInt8(ascii: "\r"): UInt8(ascii: "r")
+        default: nil
         }
     }
 }

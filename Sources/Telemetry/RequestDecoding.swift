@@ -50,7 +50,7 @@ extension EventDecoder {
         // What is nil and stays so is not assigned: to take the place of what may hold texts costs as much as a field.
         if let prompt = try prompt() {
             record.prompt = prompt
-        } else if record.prompt != nil {
+        } else if case .some = record.prompt {
             record.prompt = nil
         }
         record.checks = try checks()
