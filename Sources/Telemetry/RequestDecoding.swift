@@ -48,6 +48,7 @@ extension EventDecoder {
         try numbers(into: &record)
         record.tokens = try tokens()
         // What is nil and stays so is not assigned: to take the place of what may hold texts costs as much as a field.
+        // Nor is a prompt compared with nil, which would copy it.
         if let prompt = try prompt() {
             record.prompt = prompt
         } else if case .some = record.prompt {
