@@ -55,13 +55,7 @@ import Foundation
     private static let latest: Int64 = -1
     private static let longestSilence = Duration.seconds(10)
     private static let endsTime = Duration.milliseconds(50)
-    private static let defaults = [
-        "client.id": "trimtab", "queued.max.messages.kbytes": "16384",
-        "topic.metadata.refresh.interval.ms": "10000", "reconnect.backoff.ms": "50",
-        "reconnect.backoff.max.ms": "2000", "max.poll.interval.ms": "300000",
-        // As Kafka's own clients: a request behind another would wait for the answer to it.
-        "socket.nagle.disable": "true",
-    ]
+    private static let defaults = ["queued.max.messages.kbytes": "16384", "max.poll.interval.ms": "300000"]
 
     init(
         settings: KafkaConsumerSettings, mailbox: ConsumerMailbox, onError: @escaping @Sendable (KafkaError) -> Void

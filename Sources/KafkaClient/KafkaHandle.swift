@@ -70,13 +70,22 @@ class KafkaContext: @unchecked Sendable {
 }
 
 enum KafkaProperties {
+    /// Defaults of consumers and producers.
+    private static let common = [
+        "client.id": "trimtab", "reconnect.backoff.ms": "50", "reconnect.backoff.max.ms": "2000",
+        "topic.metadata.refresh.interval.ms": "10000",
+        // As Kafka's own clients: a request behind another would wait for the answer to it.
+        "socket.nagle.disable": "true",
+    ]
+
     /// Lays what a person gave over our defaults, and refuses what would break a guarantee.
     ///
+    /// - Parameter defaults: Those of this kind of client.
     /// - Throws: `KafkaError.property` that names the property and why it is not free.
     static func merge(
         defaults: [String: String], given: [String: String], fixed: [String: String]
     ) throws(KafkaError) -> [String: String] {
-        var merged = defaults.merging(given) { $1 }
+        var merged = common.merging(defaults) { $1 }.merging(given) { $1 }
         for (name, value) in fixed {
             if let other = given[name], other != value {
                 throw .property(name, reason: "is '\(other)', but has to be '\(value)' for exactly-once delivery")

@@ -23,11 +23,7 @@ package struct KafkaDelivery: Sendable, Equatable {
     }
 
     private static let defaults = [
-        "client.id": "trimtab", "compression.type": "lz4", "linger.ms": "5", "queue.buffering.max.kbytes": "65536",
-        "reconnect.backoff.ms": "50", "reconnect.backoff.max.ms": "2000",
-        "topic.metadata.refresh.interval.ms": "10000",
-        // As Kafka's own clients: a request behind another would wait for the answer to it.
-        "socket.nagle.disable": "true",
+        "compression.type": "lz4", "linger.ms": "5", "queue.buffering.max.kbytes": "65536",
     ]
     /// Records wait for the broker as long as it takes: the local log behind them has the bound.
     private static let fixed = [

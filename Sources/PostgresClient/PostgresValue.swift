@@ -67,14 +67,7 @@ package struct PostgresArray: PostgresEncodable {
                 literal.append(quote)
             case .text(let text):
                 literal.append(quote)
-                if text.utf8.contains(where: { $0 == quote || $0 == backslash }) {
-                    for byte in text.utf8 {
-                        if byte == quote || byte == backslash { literal.append(backslash) }
-                        literal.append(byte)
-                    }
-                } else {
-                    literal += text.utf8
-                }
+                appendEscaped(text, to: &literal) { $0 == quote || $0 == backslash ? $0 : nil }
                 literal.append(quote)
             }
         }
@@ -101,25 +94,29 @@ package struct CopyRows: Sendable {
 
     private mutating func append(_ field: String?) {
         guard let field else { return bytes += [UInt8(ascii: "\\"), UInt8(ascii: "N")] }
-        guard field.utf8.contains(where: { Self.escape($0) != nil }) else { return bytes += field.utf8 }
-        for byte in field.utf8 {
-            guard let escape = Self.escape(byte) else {
-                bytes.append(byte)
-                continue
+        appendEscaped(field, to: &bytes) { byte in
+            switch byte {
+            case UInt8(ascii: "\\"): byte
+            case UInt8(ascii: "\t"): UInt8(ascii: "t")
+            case UInt8(ascii: "\n"): UInt8(ascii: "n")
+            case UInt8(ascii: "\r"): UInt8(ascii: "r")
+            default: nil
             }
-            bytes += [UInt8(ascii: "\\"), escape]
         }
     }
+}
 
-    /// What follows the backslash that stands for a byte; `nil` where the byte stands for itself.
-    private static func escape(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "\\"): byte
-        case UInt8(ascii: "\t"): UInt8(ascii: "t")
-        case UInt8(ascii: "\n"): UInt8(ascii: "n")
-        case UInt8(ascii: "\r"): UInt8(ascii: "r")
-        default: nil
+/// - Parameter escape: What follows the backslash that stands for a byte; `nil` where the byte stands for itself.
+@inline(__always)
+private func appendEscaped(_ text: String, to bytes: inout [UInt8], _ escape: (UInt8) -> UInt8?) {
+    // Hardly any text has such a byte, so it goes in whole.
+    guard text.utf8.contains(where: { escape($0) != nil }) else { return bytes += text.utf8 }
+    for byte in text.utf8 {
+        guard let escaped = escape(byte) else {
+            bytes.append(byte)
+            continue
         }
+        bytes += [UInt8(ascii: "\\"), escaped]
     }
 }
 

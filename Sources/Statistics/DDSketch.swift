@@ -207,17 +207,14 @@ extension DDSketch {
         LEB128.append(zeros, to: &bytes)
         LEB128.append(held.isEmpty ? 0 : Int64(first + held.startIndex), to: &bytes)
         LEB128.append(Int64(held.count), to: &bytes)
-        held.withUnsafeBufferPointer { held in
-            var at = 0
-            while at < held.count {
-                LEB128.append(held[at], to: &bytes)
-                let start = at
-                at += 1
-                if held[start] == 0 {
-                    // The highest bucket is in use, so zeros end before it.
-                    while held[at] == 0 { at += 1 }
-                    LEB128.append(Int64(at - start - 1), to: &bytes)
-                }
+        var at = held.startIndex
+        while at < held.endIndex {
+            LEB128.append(held[at], to: &bytes)
+            let start = at
+            at += 1
+            if held[start] == 0 {
+                while held[at] == 0 { at += 1 }
+                LEB128.append(Int64(at - start - 1), to: &bytes)
             }
         }
         return bytes
