@@ -63,7 +63,8 @@ actor MemoryReader: EventLogReader {
     func close() { closed = true }
 }
 
-/// A store in memory whose calls fail at random: before they do anything, or after they have done it.
+/// A store in memory whose calls fail at random: before they do anything, or after they have done it. However few commits
+/// a fast worker needs, the first one fails before and the second one after.
 actor MemoryStreamStore: StreamStore {
     struct Away: Error {}
 
@@ -71,6 +72,7 @@ actor MemoryStreamStore: StreamStore {
     private var random: SplitMix64
     /// The share of calls that fail, 0...1.
     private var faults: Double
+    private var commits = 0
 
     init(seed: UInt64, faults: Double = 0) {
         random = SplitMix64(seed: seed)
@@ -87,13 +89,14 @@ actor MemoryStreamStore: StreamStore {
     }
 
     func commit(_ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)]) throws -> Set<Int> {
-        try fault()
+        commits += 1
+        try fault(surely: commits == 1)
         var fenced: Set<Int> = []
         for entry in checkpoints {
             let partition = entry.checkpoint.state.partition
             if partitions[partition]?.commit(entry.checkpoint, epoch: entry.epoch) != true { fenced.insert(partition) }
         }
-        try fault()
+        try fault(surely: commits == 2)
         return fenced
     }
 
@@ -112,5 +115,7 @@ actor MemoryStreamStore: StreamStore {
     }
     var feedback: Int { partitions.values.reduce(0) { $0 + $1.feedback.count } }
 
-    private func fault() throws { if random.unit() < faults { throw Away() } }
+    private func fault(surely: Bool = false) throws {
+        if faults > 0, surely || random.unit() < faults { throw Away() }
+    }
 }
