@@ -8,6 +8,9 @@ package protocol StreamStore: Sendable {
     /// - Returns: The epoch for commits, and the stored state; `nil` if nobody has stored any.
     func claim(partition: Int) async throws -> (epoch: Int64, state: PartitionState?)
 
+    /// Makes known how many partitions the log has: one that nobody has claimed yet keeps results from being final.
+    func declare(partitions count: Int) async throws
+
     /// Stores checkpoints of different partitions in one transaction, each under the epoch that its claim gave.
     ///
     /// - Returns: The partitions that another owner has claimed since; nothing of theirs is stored.

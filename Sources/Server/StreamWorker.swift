@@ -35,6 +35,8 @@ package actor StreamWorker {
 
     private var ownership: PartitionOwnership
     private var sinceYield = 0
+    /// Whether the store knows how many partitions there are.
+    private var hasDeclared = false
     private let stopping = Mutex(Stopping())
     private let shared = Mutex(StreamStatistics())
 
@@ -170,6 +172,11 @@ package actor StreamWorker {
     private func claim(_ partition: Int) async throws {
         do {
             let claimed = try await store.claim(partition: partition)
+            if !hasDeclared {
+                try await store.declare(partitions: await reader.partitionCount())
+                hasDeclared = true
+            }
+            if let state = claimed.state { try ownership.stream.check(state) }
             ownership.claimed(partition, epoch: claimed.epoch, state: claimed.state)
         } catch let error as TrimtabError where error.code == "store.topic_changed" {
             // Nothing that waiting mends.

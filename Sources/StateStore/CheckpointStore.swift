@@ -63,6 +63,19 @@ package final class CheckpointStore: Sendable {
         }
     }
 
+    /// Makes known how many partitions the log has: one that nobody has claimed yet keeps results from being final.
+    package func declare(partitions count: Int) async throws {
+        try await storing {
+            try await pool.withConnection {
+                _ = try await $0.query(
+                    """
+                    INSERT INTO stream_partitions (job, partition, topic, owner, epoch)
+                    SELECT $1, number, $2, '', 0 FROM generate_series(0, $3 - 1) number ON CONFLICT DO NOTHING
+                    """, [self.job, self.topic, count])
+            }
+        }
+    }
+
     /// Stores checkpoints of different partitions in one transaction, each under the epoch that its claim gave.
     ///
     /// - Returns: The partitions that another owner has claimed since; nothing of theirs is stored.

@@ -1,3 +1,5 @@
+import Core
+
 /// How the stream treats time, and the bounds of what it remembers; all bounds are per partition.
 package struct StreamSettings: Sendable, Equatable {
     /// Length of the tumbling windows `requests`, milliseconds, at least 1.
@@ -42,5 +44,18 @@ package struct StreamSettings: Sendable, Equatable {
     package var definitions: [WindowDefinition] {
         [.requests(sizeMs: max(1, windowMs), latenessMs: latenessMs)]
             + (analyzerWindows ? WindowDefinition.analyzers(latenessMs: latenessMs) : []) + windows
+    }
+
+    /// - Throws: `TrimtabError` `stream.definition_changed` where windows are open on which the definition of their name can
+    ///   neither count on nor leave them as they are.
+    package func check(_ state: PartitionState) throws {
+        let byName = Dictionary(definitions.map { ($0.name, $0) }) { first, _ in first }
+        for held in state.openWindows where byName[held.key.window]?.contradicts(held) == true {
+            throw TrimtabError(
+                "stream.definition_changed",
+                "Window '\(held.key.window)' has open windows whose panes were made in another way: its kind, "
+                    + "'discarding' or early panes were changed.",
+                remedy: "Give the window a new name along with the change, or take the change back.")
+        }
     }
 }

@@ -207,6 +207,26 @@ import Testing
         await stage.close()
     }
 
+    @Test("Where the log begins within the range, the comparison says so")
+    func cut() async throws {
+        let stage = try await Stage()
+        try await stage.fill(6_000)
+        await stage.log.close()
+        var settings = stage.settings.localLog
+        settings.retentionMs = 1
+        let log = try LocalLog(settings: settings)
+        let half = log.endOffsets[0] / 2
+        log.markDone(partition: 0, before: half)
+        #expect(try await eventually { log.statistics.rotated > 0 })
+        await log.close()
+        let (backfill, comparison) = try await stage.run.run(stage.start - 60_000..<stage.end + 60_000, name: "cut")
+        #expect(
+            backfill.note == "The log of partition 0 begins within the range or just before it: older records are gone."
+        )
+        #expect(comparison[.onlyLive] > 0 && comparison[.equal] > 0)
+        await stage.close()
+    }
+
     @Test("Names and ranges that cannot be are refused")
     func refused() async throws {
         let stage = try await Stage()

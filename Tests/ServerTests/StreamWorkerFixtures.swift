@@ -73,6 +73,7 @@ actor MemoryStreamStore: StreamStore {
     /// The share of calls that fail, 0...1.
     private var faults: Double
     private var commits = 0
+    private(set) var declared = 0
 
     init(seed: UInt64, faults: Double = 0) {
         random = SplitMix64(seed: seed)
@@ -86,6 +87,12 @@ actor MemoryStreamStore: StreamStore {
         let claimed = try partitions[partition, default: MemoryPartition(partition: partition)].claim()
         try fault()
         return (claimed.epoch, claimed.state)
+    }
+
+    func declare(partitions count: Int) throws {
+        try fault()
+        declared = count
+        try fault()
     }
 
     func commit(_ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)]) throws -> Set<Int> {

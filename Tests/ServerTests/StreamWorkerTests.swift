@@ -14,12 +14,14 @@ import Testing
         Make.start + 36_000_000 + Int64((ContinuousClock.now - began) / .milliseconds(1))
     }
 
-    private static func worker(_ reader: MemoryReader, _ store: MemoryStreamStore) -> StreamWorker {
+    private static func worker(
+        _ reader: MemoryReader, _ store: MemoryStreamStore, windows: [WindowDefinition] = []
+    ) -> StreamWorker {
         var settings = StreamWorker.Settings()
         settings.checkpointMs = 5
         settings.retryMs = 1
         settings.longestRetryMs = 4
-        var stream = Make.settings { $0.latenessMs = 86_400_000 }
+        var stream = Make.settings { ($0.latenessMs, $0.windows) = (86_400_000, windows) }
         stream.idleMs = 20
         return StreamWorker(reader: reader, store: store, stream: stream, settings: settings, now: now)
     }
@@ -70,6 +72,7 @@ import Testing
         #expect(await store.counts == expected)
         #expect(await reader.closed)
         #expect(worker.statistics.failedCheckpoints > 0)
+        #expect(await store.declared == 4)
     }
 
     @Test("Partitions that move between workers at any time are counted once")
@@ -114,6 +117,34 @@ import Testing
         try await Self.poll { worker.statistics.lost == 3 }
         worker.stop()
         try await running.value
+    }
+
+    @Test("A partition waits while a changed window could not be counted on, and goes on when the change is taken back")
+    func changed() async throws {
+        let log = Self.log(seed: 6, partitions: 1, requests: 600)
+        let beginning = [Array(log[0].prefix(300))]
+        let store = MemoryStreamStore(seed: 6)
+        func counts() async -> [WindowID: Int64] {
+            await store.counts.filter { $0.key.key.window == WindowDefinition.requests }
+        }
+        for (log, discarding) in [(beginning, true), (log, false), (log, true)] {
+            let pieces = WindowDefinition(
+                name: "pieces", key: [.route], assigner: .tumbling(size: 1_000), latenessMs: 86_400_000,
+                discarding: discarding)
+            let reader = MemoryReader(log, assigned: [0], seed: 1)
+            let worker = Self.worker(reader, store, windows: [pieces])
+            let running = Task { try await worker.run() }
+            let (before, claims) = (await counts(), await store.partitions[0]?.epoch ?? 0)
+            if discarding {
+                let expected = Self.expected(log)
+                try await Self.poll { await counts() == expected }
+            } else {
+                try await Self.poll { await store.partitions[0]?.epoch ?? 0 > claims + 3 }
+                #expect(await counts() == before)
+            }
+            worker.stop()
+            try await running.value
+        }
     }
 
     @Test("Stopping stores what was read, and a second start goes on from there")

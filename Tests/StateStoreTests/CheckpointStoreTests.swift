@@ -1,5 +1,7 @@
+import ControlLoop
 import Core
 import PostgresClient
+import Rollouts
 import StateStore
 import Statistics
 import StreamProcessing
@@ -110,6 +112,27 @@ struct CheckpointStoreTests {
         #expect(try rows.last?["others"] == #"["s1"]"#)
     }
 
+    @Test func aPartitionThatNobodyHasClaimedKeepsResultsFromBeingFinal() async throws {
+        let pool = try await database()
+        let store = CheckpointStore(pool, job: "windows", topic: "events", owner: "a")
+        func final() async throws -> [Bool] {
+            let partial = "SELECT bool_and(final) AS final FROM windows"
+            return try await pool.withConnection { try await $0.query(partial).rows }.map { try $0["final"] }
+        }
+        for partition in 0...1 {
+            let epoch = try await store.claim(partition: partition).epoch
+            // A later declaration leaves what was claimed as it is.
+            try await store.declare(partitions: 2)
+            let quiet = partition == 0 ? checkpoint(partition: 0) : Checkpoint(state: PartitionState(partition: 1))
+            var passed = quiet
+            passed.state.watermark = .max
+            #expect(try await store.commit([(epoch, passed)]).isEmpty)
+            #expect(try await final() == [partition == 1])
+        }
+        let owners = try await PostgresStreamRecords(pool).partitions().map(\.owner)
+        #expect(owners == ["a", "a"])
+    }
+
     @Test func aFormerOwnerCommitsNothing() async throws {
         let pool = try await database()
         let old = CheckpointStore(pool, job: "windows", topic: "events", owner: "a")
@@ -194,8 +217,10 @@ struct CheckpointStoreTests {
         #expect(try await store.commit([(epoch, checkpoint())]).isEmpty)
         try await days.maintain(now: Sample.now + 29 * DayPartitions.dayMs, keep: Retention())
         #expect(try await count(pool, "requests") == 5)
+        #expect(try await count(pool, "feedback") == 1)
         try await days.maintain(now: Sample.now + 32 * DayPartitions.dayMs, keep: Retention())
         #expect(try await count(pool, "requests") == 0)
+        #expect(try await count(pool, "feedback") == 0)
         #expect(try await count(pool, "dead_letters") == 0)
         let old = try await pool.withConnection {
             try await $0.query(
@@ -207,5 +232,33 @@ struct CheckpointStoreTests {
         #expect(
             try await store.commit([(epoch, checkpoint(offset: 20))]).isEmpty,
             "rows of a dropped day make it anew, until the next maintenance")
+    }
+
+    @Test func evidenceIsKeptForItsTimeFromTheEndOfItsRolloutOn() async throws {
+        let pool = try await database()
+        let control = PostgresControlStore(pool)
+        try await control.apply(Sample.route(), firstPolicy: Sample.policy(), by: "ann", now: Sample.now)
+        _ = try await control.create(Sample.policy("gpt-4o-mini"), now: Sample.now)
+        var ids = IDs()
+        var rollout = try Sample.rollout(ids.next())
+        try await control.update(rollout.route) { [rollout] _ in ([.saveRollout(rollout)], ()) }
+        let store = CheckpointStore(pool, job: "windows", topic: "events", owner: "a")
+        var checkpoint = Checkpoint(state: PartitionState(partition: 0))
+        checkpoint.panes = [
+            EvidencePane(
+                key: EvidenceKey(rollout: rollout.id, step: 0, arm: .candidate), partition: 0, number: 0,
+                candidateWeight: 0.1, trials: [])
+        ]
+        #expect(try await store.commit([(try await store.claim(partition: 0).epoch, checkpoint)]).isEmpty)
+        func kept(after days: Int64) async throws -> Int {
+            try await DayPartitions(pool).maintain(now: Sample.now + days * DayPartitions.dayMs, keep: Retention())
+            return try await count(pool, "evidence_panes")
+        }
+        #expect(try await kept(after: 400) == 1, "it still runs")
+        rollout.phase = .promoted
+        rollout.endedAt = Sample.now + 400 * DayPartitions.dayMs
+        try await control.update(rollout.route) { [rollout] _ in ([.saveRollout(rollout)], ()) }
+        #expect(try await kept(after: 429) == 1)
+        #expect(try await kept(after: 432) == 0)
     }
 }

@@ -199,6 +199,13 @@ struct RollupTests {
         #expect(
             try await stream.windows(.window).reduce(0) { $0 + $1.aggregate.requests }
                 == minutes.reduce(0) { $0 + $1.aggregate.requests })
+        // After three years that goes, too, with up to 30 days that share its table.
+        try await days.maintain(now: Self.day + 1_095 * DayPartitions.dayMs, keep: Retention())
+        #expect(try await stream.count("window_days") == 2)
+        #expect(try await stream.count("window_feedback_days") == 1)
+        try await days.maintain(now: Self.day + (1_095 + 31) * DayPartitions.dayMs, keep: Retention())
+        #expect(try await stream.count("window_days") == 0)
+        #expect(try await stream.count("window_feedback_days") == 0)
     }
 
     @Test func overlappingWindowsAndBackfillsAreNotRolledUp() async throws {

@@ -148,4 +148,57 @@ import Testing
         #expect(results.map(Self.text) == expected)
         #expect(results.map { $0.aggregate[.latency].moments.n } == [0, 0, 0, 1])
     }
+
+    /// Ways to make panes of windows that are 2 s long.
+    enum Way: CaseIterable {
+        case tumbling, tumblingEarly, tumblingDiscarding, sliding, slidingEarly, slidingDiscarding
+
+        var settings: StreamSettings {
+            let isSliding = [.sliding, .slidingEarly, .slidingDiscarding].contains(self)
+            let isPlain = [.tumbling, .sliding].contains(self)
+            return Make.settings {
+                $0.windows = [
+                    WindowDefinition(
+                        name: "per_model", key: [.model],
+                        assigner: isSliding ? .sliding(size: 2_000, hop: 1_000) : .tumbling(size: 2_000),
+                        latenessMs: 60_000, early: isPlain ? nil : .count(100),
+                        discarding: [.tumblingDiscarding, .slidingDiscarding].contains(self),
+                        aggregates: AggregateSelection(measures: [.cost]))
+                ]
+            }
+        }
+    }
+
+    /// From, what of it nothing that is open can follow, and what windows that have been shown cannot.
+    static let refused: [(Way, open: Set<Way>, shown: Set<Way>)] = [
+        (.tumbling, [.sliding], [.tumblingDiscarding, .sliding, .slidingDiscarding]),
+        (.tumblingEarly, [.sliding], [.tumblingDiscarding, .sliding, .slidingDiscarding]),
+        (.tumblingDiscarding, [.sliding], [.tumbling, .tumblingEarly, .sliding, .slidingEarly]),
+        (
+            .sliding, [.slidingEarly, .slidingDiscarding],
+            [.tumbling, .tumblingEarly, .tumblingDiscarding, .slidingEarly, .slidingDiscarding]
+        ),
+        (.slidingEarly, [.sliding], [.tumblingDiscarding, .sliding, .slidingDiscarding]),
+        (.slidingDiscarding, [.sliding], [.tumbling, .tumblingEarly, .sliding, .slidingEarly]),
+    ]
+
+    @Test("A change that would overwrite results with less, or count requests twice, is refused", arguments: refused)
+    func contradicting(way: Way, open: Set<Way>, shown: Set<Way>) throws {
+        for (requests, expected) in [([100], open), ([100, 2_700], shown)] as [([Int64], Set<Way>)] {
+            var store = MemoryPartition(partition: 0)
+            let owner = try store.claim()
+            let processor = PartitionProcessor(partition: 0, settings: way.settings, restoring: owner.state)
+            processor.feed(requests.map { Self.request(1, at: $0) }, ms: 3_000)
+            let stored = store.commit(processor.checkpoint(), epoch: owner.epoch)
+            #expect(stored)
+            let state = try store.claim().state
+            let refused = Way.allCases.filter { next in
+                do { try next.settings.check(state) } catch let error as TrimtabError {
+                    return error.code == "stream.definition_changed"
+                } catch {}
+                return false
+            }
+            #expect(Set(refused) == expected, "\(requests.count)")
+        }
+    }
 }

@@ -174,6 +174,7 @@ struct InstanceRun {
         case "assign":
             let name = words[2]
             let claimed = try store[name, default: MemoryPartition(partition: 0)].claim()
+            try settings.check(claimed.state)
             owners[instance, default: [:]][name] = Owner(
                 epoch: claimed.epoch,
                 processor: PartitionProcessor(partition: 0, settings: settings, restoring: claimed.state))

@@ -272,6 +272,7 @@ import Testing
             if number(50) == 0 { drain() }
             if number(300) == 0 {
                 drain()
+                #expect(!open.values.contains(where: definition.contradicts))
                 windows = definition.makeOperator(
                     partition: 0, watermark: watermark, open: Array(open.values), mostKeys: mostKeys)
             }

@@ -92,6 +92,8 @@ struct BackfillCheckpoints: StreamStore {
         return claimed
     }
 
+    func declare(partitions count: Int) async throws { try await base.declare(partitions: count) }
+
     func commit(_ checkpoints: [(epoch: Int64, checkpoint: Checkpoint)]) async throws -> Set<Int> {
         let fenced = try await base.commit(checkpoints.map { ($0.epoch, own($0.checkpoint)) })
         guard fenced.isEmpty else {

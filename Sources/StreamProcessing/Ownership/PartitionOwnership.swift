@@ -42,7 +42,7 @@ package struct PartitionOwnership {
         var checkpoints: [(epoch: Int64, checkpoint: Checkpoint)] = []
     }
 
-    private let stream: StreamSettings
+    package let stream: StreamSettings
     private let settings: Settings
     private var owned: [Int: Owned] = [:]
     /// Assigned partitions without state: to be claimed when the wait is over.

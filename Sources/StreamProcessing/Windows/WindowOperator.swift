@@ -76,6 +76,19 @@ extension WindowDefinition {
     /// Whether windows are put together from panes.
     func isPaned(_ grid: AlignedGrid) -> Bool { grid.pane < grid.size && !discarding && early == nil }
 
+    /// Whether a window was held under this name whose results the definition, as it is now, would overwrite with less or
+    /// count twice: its panes added up and now replace each other or the reverse, or it keeps sums of its own and is now to
+    /// be put together from panes or the reverse.
+    package func contradicts(_ held: OpenWindow) -> Bool {
+        guard let grid = assigner.grid else { return false }
+        if grid.windows(of: held.window.start).contains(held.window) {
+            let (isShown, hasSums) = (held.pane > 0, held.aggregate.requests > 0)
+            if isShown, held.emitted == discarding { return true }
+            return isPaned(grid) ? hasSums : isShown && !discarding && !hasSums
+        }
+        return grid.pane < grid.size && !isPaned(grid) && grid.pane(of: held.window.start) == held.window
+    }
+
     /// With the sums that the definition names now.
     private func conforming(_ held: OpenWindow) -> OpenWindow {
         var held = held
