@@ -42,7 +42,7 @@ package struct RehearsalScore: Codable, Sendable, Equatable {
         case unseen
         /// The healthy candidate was left alone.
         case unharmed
-        /// The healthy candidate was rolled back.
+        /// The healthy candidate was rolled back, twice in a row.
         case falseAlarm = "false_alarm"
     }
 

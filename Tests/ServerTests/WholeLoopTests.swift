@@ -129,10 +129,12 @@ import Testing
         let rationale = try await demo.get("/api/v1/decisions/\(decision)")?["rationale"] as? String
         #expect(rationale?.isEmpty == false)
 
+        // What was promoted a moment ago serves as stable in no window yet.
         func mean(_ sum: String, of table: String, policy: Any?) async throws -> Double {
             let version = try #require(policy as? Int)
-            let text = try await demo.sql("SELECT \(sum) FROM \(table) WHERE arm = 'stable' AND policy = \(version)")
-            return try #require(Double(text))
+            return try await Wait.upTo(seconds: 30) {
+                Double(try await demo.sql("SELECT \(sum) FROM \(table) WHERE arm = 'stable' AND policy = \(version)"))
+            }
         }
         let (cost, quality) = ("sum(cost_sum) / sum(cost_n)", "sum(sum) / sum(n)")
         #expect(
@@ -165,9 +167,11 @@ import Testing
         }
 
         // The leader has sent fixed prompts to both models, evenly, and kept what tells the answers apart.
-        let probed = try await demo.sql("SELECT count(*) FROM probes GROUP BY model_key ORDER BY 1 DESC LIMIT 2")
-            .split(separator: "\n").compactMap { Int($0) }
-        #expect(probed.count == 2 && probed.allSatisfy { $0 >= 5 }, "\(probed)")
+        try await Wait.upTo(seconds: 60) {
+            let probed = try await demo.sql("SELECT count(*) FROM probes GROUP BY model_key ORDER BY 1 DESC LIMIT 2")
+                .split(separator: "\n").compactMap { Int($0) }
+            return probed.count == 2 && probed.allSatisfy { $0 >= 5 } ? () : nil
+        }
 
         #expect(demo.stop() == 0)
         try demo.start()

@@ -104,12 +104,12 @@ package struct WebhookSender: Sendable {
             if let failure = try await attempt(event, webhook, client) {
                 return try await postpone(wanted[index...], place, webhook, failure, &outage)
             }
-            metrics.add(.webhookDeliveries, 1, [.webhook: webhook.name, .outcome: "delivered"])
             if let ms = outage.worked(at: currentMilliseconds()) {
                 logger.notice(
                     "A webhook takes events again", metadata: ["webhook": "\(webhook.name)", "after_ms": "\(ms)"])
             }
             try await outbox.advance(webhook.name, to: event.number)
+            metrics.add(.webhookDeliveries, 1, [.webhook: webhook.name, .outcome: "delivered"])
             (place.position, place.failures) = (event.number, 0)
         }
         if let last = events.last { try await outbox.advance(webhook.name, to: last.number) }
